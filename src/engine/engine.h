@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_ENGINE_ENGINE_H
+#define SPR_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "base/error.h"
+
+struct inventory;
+struct engine;
+
+enum engine_state {
+	ENGINE_ABSENT, /* no socket: waiting for one */
+	ENGINE_RETRYING, /* a socket that does not answer, or hung up; tried again with back-off */
+	ENGINE_CONNECTED, /* listed, and following events */
+};
+
+/*
+ * Follows a container engine on the loop and keeps its part of the inventory. `changed` is called, from the loop, each
+ * time the inventory changed or the state did. While an engine is not connected its last networks and containers stay
+ * in the inventory (their rights outlive a restart of the engine); the first list after reconnecting replaces them.
+ */
+struct engine_ops {
+	const char *name; /* "docker" */
+	const char *socket; /* where it usually listens */
+	int (*start)(struct engine *engine, struct error *error);
+	void (*stop)(struct engine *engine);
+};
+
+extern const struct engine_ops docker_engine;
+
+/* Makes and starts one. `socket` NULL means the usual place. The inventory stays the caller's and must outlive it. */
+int engine_start(const struct engine_ops *ops, uv_loop_t *loop, const char *socket, struct inventory *inventory,
+		 void (*changed)(void *data), void *data, struct engine **ret, struct error *error);
+
+/* Stops it; its handles close on the loop's next turns. */
+void engine_stop(struct engine *engine);
+
+const char *engine_name(const struct engine *engine);
+const char *engine_socket(const struct engine *engine);
+enum engine_state engine_state(const struct engine *engine);
+const char *engine_version(const struct engine *engine); /* "20.10.24", "" before the first answer */
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_INVENTORY_INVENTORY_H
+#define SPR_INVENTORY_INVENTORY_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+
+/* What is there: interfaces and routes of the machine, networks and containers of the engines. Pure data. */
+
+struct interface {
+	char name[IFNAMSIZ];
+	unsigned index;
+	unsigned master; /* index of its bridge, 0 without one */
+	char kind[16]; /* IFLA_INFO_KIND: "bridge", "veth", "tun", "wireguard"; "" for a card */
+	bool up;
+	bool loopback;
+	struct prefix *addresses; /* with host bits: 192.168.1.5/24 */
+	size_t n_addresses;
+};
+
+/* A unicast route of any table; the default route has length 0. */
+struct route {
+	struct prefix destination; /* host bits zero */
+	unsigned interface; /* index; a multipath route is one entry a next hop */
+	struct addr gateway; /* family 0: on-link */
+	uint32_t table;
+};
+
+struct network {
+	char *engine; /* "docker" */
+	char *id;
+	char *name;
+	char *driver; /* "bridge", "macvlan" ... */
+	char bridge[IFNAMSIZ]; /* "" where the driver makes none */
+	struct prefix *subnets; /* host bits zero */
+	size_t n_subnets;
+	struct addr *gateways;
+	size_t n_gateways;
+	bool internal;
+	bool icc; /* false: the engine isolates its containers from each other */
+};
+
+/* A container's place in one network. */
+struct endpoint {
+	char *network; /* the network's id */
+	char *container; /* the container's id; "" for what the engine lists without one (a build) */
+	char *name; /* as the engine lists it in the network; may be "" */
+	struct addr ip4, ip6;
+	uint8_t mac[6];
+};
+
+struct port_binding {
+	uint8_t proto; /* IPPROTO_TCP, _UDP, _SCTP */
+	struct addr host; /* never family 0; 0.0.0.0 and :: are wildcards of their family */
+	uint16_t host_port, container_port;
+};
+
+struct container {
+	char *engine;
+	char *id;
+	char *name; /* without the leading slash */
+	char *image;
+	char *project, *service; /* of compose; NULL without */
+	bool running;
+	bool host_network;
+	struct port_binding *ports; /* as published now: none while it does not run */
+	size_t n_ports;
+};
+
+struct inventory {
+	struct interface *interfaces;
+	size_t n_interfaces;
+	struct route *routes;
+	size_t n_routes;
+	struct network *networks;
+	size_t n_networks;
+	struct endpoint *endpoints;
+	size_t n_endpoints;
+	struct container *containers;
+	size_t n_containers;
+	struct addr resolver; /* the one the machine uses or serves; family 0 without */
+};
+
+struct inventory *inventory_new(void);
+struct inventory *inventory_free(struct inventory *inventory);
+DEFINE_CLEANUP(struct inventory *, inventory_free)
+
+/* Look-ups: NULL when it is not there. */
+struct interface *inventory_interface(const struct inventory *inventory, unsigned index);
+struct interface *inventory_interface_named(const struct inventory *inventory, const char *name);
+struct network *inventory_network(const struct inventory *inventory, const char *id);
+struct container *inventory_container(const struct inventory *inventory, const char *id);
+
+/*
+ * Each put replaces what has the same key (interface index; route as a whole; network id; container id; network and
+ * address of an endpoint) and takes over what the argument points to, also when it fails with -ENOMEM.
+ */
+int inventory_put_interface(struct inventory *inventory, struct interface *interface);
+int inventory_put_network(struct inventory *inventory, struct network *network);
+int inventory_put_container(struct inventory *inventory, struct container *container);
+int inventory_put_endpoint(struct inventory *inventory, struct endpoint *endpoint);
+
+/* Each drop is silent about what is not there. */
+void inventory_drop_interface(struct inventory *inventory, unsigned index);
+void inventory_drop_network(struct inventory *inventory, const char *engine, const char *id); /* id NULL: all of the engine; and their endpoints */
+void inventory_drop_container(struct inventory *inventory, const char *engine, const char *id); /* id NULL: all of the engine */
+void inventory_drop_endpoints(struct inventory *inventory, const char *network, const char *container); /* either may be NULL: any */
+
+void interface_clear(struct interface *interface);
+void network_clear(struct network *network);
+void endpoint_clear(struct endpoint *endpoint);
+void container_clear(struct container *container);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_KERNEL_CONNTRACK_H
+#define SPR_KERNEL_CONNTRACK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/error.h"
+
+struct conntrack;
+
+/* A flow of the connection table. In the original direction from -> to is what the opener sent, before any NAT. */
+struct flow {
+	uint8_t proto;
+	struct addr from, to;
+	uint16_t from_port, to_port; /* host order; 0 where the protocol has none */
+	struct addr reply_from, reply_to; /* the reply's addresses: reply_from is `to` after DNAT */
+	uint16_t reply_from_port, reply_to_port;
+	uint32_t status; /* IPS_* of <linux/netfilter/nf_conntrack_common.h> */
+	uint32_t id;
+	uint16_t zone;
+	uint8_t tcp_state; /* TCP_CONNTRACK_*, 0 for others */
+};
+
+int conntrack_open(struct conntrack **ret, struct error *error);
+struct conntrack *conntrack_close(struct conntrack *conntrack);
+
+/*
+ * Calls `each` for every flow of both families; it may call conntrack_delete() (deletions are sent after the dump).
+ * A negative return of `each` ends it and is returned.
+ */
+int conntrack_each(struct conntrack *conntrack, int (*each)(const struct flow *flow, void *data), void *data,
+		   struct error *error);
+
+/* Ends one flow. That it is gone already is no error. */
+int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struct error *error);
+
+#endif

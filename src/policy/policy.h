@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_POLICY_POLICY_H
+#define SPR_POLICY_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "base/addr.h"
+#include "base/error.h"
+
+/* The policy document as a structure: what is wanted. spr-policy(5) says what each part means. */
+
+enum role {
+	ROLE_NONE, /* not said */
+	ROLE_UPLINK,
+	ROLE_LAN,
+	ROLE_CONTAINER,
+	ROLE_OVERLAY,
+	ROLE_OTHER,
+	_ROLE_MAX,
+	_ROLE_INVALID = -22, /* -EINVAL */
+};
+
+enum member_kind {
+	MEMBER_CONTAINER,
+	MEMBER_NETWORK,
+	MEMBER_RULE,
+	_MEMBER_KIND_MAX,
+	_MEMBER_KIND_INVALID = -22,
+};
+
+enum policy_bit {
+	POLICY_WAN = 1 << 0,
+	POLICY_DNS = 1 << 1,
+	POLICY_LAN = 1 << 2,
+	POLICY_LAN_UPSTREAM = 1 << 3,
+	POLICY_API = 1 << 4,
+	POLICY_NOAPI = 1 << 5,
+	POLICY_DISABLED = 1 << 6,
+	POLICY_QUARANTINE = 1 << 7,
+	_POLICY_INVALID = -22,
+};
+
+enum zone {
+	ZONE_INTERNET,
+	ZONE_UPSTREAM,
+	ZONE_LAN,
+	ZONE_HOST,
+	_ZONE_MAX,
+	_ZONE_INVALID = -22,
+};
+
+/* What a rule names: "kind:name", "group:name", "tag:name", a zone, or a bare name that fits one member. */
+enum selector_kind {
+	SELECT_ZONE,
+	SELECT_GROUP,
+	SELECT_TAG,
+	SELECT_MEMBER, /* with its kind */
+	SELECT_NAME, /* bare: a member that policy or inventory knows; resolved later, since a container may not exist yet */
+};
+
+struct selector {
+	enum selector_kind kind;
+	enum zone zone;
+	enum member_kind member_kind;
+	char *name;
+};
+
+/* "445/tcp", "8000-8100/udp", "53" (tcp and udp), "icmp", "gre", "47" as "proto:47". */
+struct port_range {
+	uint8_t proto; /* 0: tcp and udp (only with ports) */
+	bool any_port; /* the whole protocol */
+	uint16_t first, last; /* 1 to 65535, first <= last */
+};
+
+struct publish {
+	struct port_range port; /* the published port */
+	struct selector *to;
+	size_t n_to;
+};
+
+/* A container, network or rule entry. */
+struct member {
+	enum member_kind kind;
+	char *name; /* container: its name, or project/service of compose */
+	unsigned policies; /* of enum policy_bit */
+	char **groups;
+	size_t n_groups;
+	bool has_groups; /* the key was there, if only as [] */
+	char **tags;
+	size_t n_tags;
+	struct publish *publish; /* containers */
+	size_t n_publish;
+	int isolate; /* networks: 1, 0, or -1 not said */
+	char *interface; /* rules */
+	struct prefix *source; /* rules: one or more; host bits zero */
+	size_t n_source;
+	struct addr route_dst; /* rules: family 0 when not given */
+};
+
+struct group {
+	char *name;
+};
+
+/* allow and block */
+struct grant {
+	struct selector from, to;
+	struct port_range *ports; /* none: everything */
+	size_t n_ports;
+	time_t expires; /* 0: never */
+	char *comment; /* or NULL */
+};
+
+struct interface_entry {
+	char *name;
+	enum role role;
+};
+
+enum local_users { LOCAL_USERS_ALL, LOCAL_USERS_ROOT };
+
+struct settings {
+	enum local_users local_users;
+	unsigned connections; /* flows one member may have open, 0: no limit; default 4096 */
+};
+
+struct policy {
+	struct interface_entry *interfaces;
+	size_t n_interfaces;
+	struct member *members; /* of all kinds, in the order of the document */
+	size_t n_members;
+	struct group *groups;
+	size_t n_groups;
+	struct grant *allow, *block;
+	size_t n_allow, n_block;
+	struct settings settings;
+};
+
+/*
+ * Parses and checks a YAML document. `name` is the file's name for messages. The result is new and the caller's.
+ * Errors: -EINVAL with file:line:column, a sentence and the nearest valid spelling; -E2BIG over POLICY_TEXT_MAX.
+ */
+int policy_parse(const char *text, size_t length, const char *name, struct policy **ret, struct error *error);
+
+/* Checks what a document cannot say by its form: unknown groups, overlapping ranges, two entries of one thing. */
+int policy_check(const struct policy *policy, struct error *error);
+
+/* An empty policy: the defaults. NULL without memory. */
+struct policy *policy_new(void);
+struct policy *policy_copy(const struct policy *policy);
+struct policy *policy_free(struct policy *policy);
+DEFINE_CLEANUP(struct policy *, policy_free)
+
+/* YAML text that policy_parse() reads back to the same policy; the caller's to free. NULL without memory. */
+char *policy_print(const struct policy *policy);
+
+/* True when both say the same in the same order. */
+bool policy_equal(const struct policy *a, const struct policy *b);
+
+/* The entry of a member, or NULL. */
+struct member *policy_member(const struct policy *policy, enum member_kind kind, const char *name);
+/* The same, made when it is not there (a container or network; a rule needs more and is never made). */
+struct member *policy_member_add(struct policy *policy, enum member_kind kind, const char *name);
+struct group *policy_group(const struct policy *policy, const char *name);
+struct group *policy_group_add(struct policy *policy, const char *name);
+
+/* The parts of text that commands share with the document; all return 0 or a negative errno with a message. */
+int selector_parse(const char *text, struct selector *ret, struct error *error);
+int port_range_parse(const char *text, struct port_range *ret, struct error *error);
+int policy_bit_parse(const char *text, struct error *error); /* the bit */
+int role_parse(const char *text, struct error *error); /* the role */
+int duration_parse(const char *text, time_t *ret_seconds, struct error *error); /* 90s 5m 2h 3d 1w */
+int expiry_parse(const char *text, time_t *ret, struct error *error); /* 2027-01-01, 2027-01-01T10:00:00Z */
+int group_name_check(const char *name, struct error *error);
+
+char *selector_print(const struct selector *selector); /* the caller's to free */
+const char *port_range_print(const struct port_range *range, char buffer[24]);
+void selector_clear(struct selector *selector);
+int selector_copy(const struct selector *from, struct selector *ret);
+
+const char *role_name(enum role role);
+const char *member_kind_name(enum member_kind kind);
+const char *zone_name(enum zone zone);
+const char *policy_bit_name(enum policy_bit bit);
+const char *proto_name(uint8_t proto, char buffer[8]); /* "tcp", or "proto:99" */
+
+#define POLICY_TEXT_MAX (16u << 20)
+#define POLICY_NAME_MAX 128 /* bytes in the name of a member or group */
+
+#endif

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_RULESET_RULESET_H
+#define SPR_RULESET_RULESET_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/addr.h"
+#include "base/cleanup.h"
+
+/*
+ * One table of family inet as plain data: chains of rules, sets of elements. It prints as nft text and is written to
+ * the kernel by kernel/nft.c; both read the field table below.
+ */
+
+/* What a rule can load from a packet; a row of field_info() each. */
+enum field {
+	FIELD_NFPROTO,
+	FIELD_L4PROTO,
+	FIELD_IIFNAME,
+	FIELD_OIFNAME,
+	FIELD_PRIORITY,
+	FIELD_MARK,
+	FIELD_SKUID,
+	FIELD_IP_SADDR,
+	FIELD_IP_DADDR,
+	FIELD_IP6_SADDR,
+	FIELD_IP6_DADDR,
+	FIELD_IP_TOS, /* the second byte of the IPv4 header */
+	FIELD_IP6_HOPLIMIT,
+	FIELD_TH_SPORT,
+	FIELD_TH_DPORT,
+	FIELD_TCP_FLAGS,
+	FIELD_ICMP_TYPE,
+	FIELD_ICMPV6_TYPE,
+	FIELD_CT_STATE,
+	FIELD_CT_DIRECTION,
+	FIELD_CT_STATUS,
+	FIELD_CT_PROTO_DST, /* of the original direction */
+	FIELD_FIB_SADDR_OIF, /* index of the interface that leads back to the source, 0 without */
+	FIELD_FIB_SADDR_IIF_OIF, /* 1 when the way back to the source is the interface it came in by */
+	FIELD_FIB_SADDR_TYPE,
+	FIELD_FIB_DADDR_TYPE,
+	FIELD_FIB_DADDR_IIF_TYPE,
+	FIELD_IP_LSRR, /* 1 when the option is there */
+	FIELD_IP_SSRR,
+	FIELD_RT_TYPE,
+	_FIELD_MAX,
+};
+
+enum load { LOAD_META, LOAD_PAYLOAD, LOAD_CT, LOAD_FIB, LOAD_EXTHDR };
+
+struct field_info {
+	const char *text; /* as nft writes it in a rule */
+	const char *type; /* nft's name of its data type, NULL where no set may have it */
+	uint32_t type_id; /* nft's number of that type */
+	uint8_t size; /* bytes */
+	bool host_order; /* integers of the machine's byte order */
+	enum load load;
+	uint32_t a, b, c; /* meta key | payload base, offset | ct key, direction (or UINT32_MAX) | fib flags, result |
+			     exthdr type, op, flags (offset in the upper 16 bits of flags) */
+};
+
+const struct field_info *field_info(enum field field);
+
+enum stmt_kind {
+	STMT_COMPARE, /* (field & mask) == or != value */
+	STMT_IN, /* field . field ... is, or is not, in a set */
+	STMT_VMAP, /* field . field ... vmap @set */
+	STMT_PRIORITY, /* meta priority set value */
+	STMT_PRIORITY_MAP, /* meta priority set field . field ... map @set; on a miss the rule ends */
+	STMT_MARK, /* meta mark set mark & mask | value */
+	STMT_COUNT_OVER, /* add @set { field ct count over value } : true above it */
+	STMT_LIMIT, /* limit rate value/second burst 5 * value: true within it */
+	STMT_LOG, /* log prefix "text" group value snaplen 128 */
+	STMT_COUNTER,
+	STMT_VERDICT,
+};
+
+enum verdict_code { CODE_ACCEPT, CODE_DROP, CODE_RETURN, CODE_JUMP, CODE_GOTO };
+
+#define STMT_FIELDS_MAX 4
+
+struct stmt {
+	enum stmt_kind kind;
+	bool negate; /* != */
+	uint8_t n_fields;
+	enum field fields[STMT_FIELDS_MAX];
+	const char *name; /* set, chain or log prefix; static or owned by the ruleset's string table */
+	uint64_t value; /* a number in host order; unused when bytes are given */
+	uint64_t mask; /* 0: whole field */
+	uint8_t bytes[16]; /* COMPARE of an address or interface name: as in the packet, zero padded */
+	uint8_t n_bytes; /* 0: compare with value */
+	uint8_t prefix; /* COMPARE of an address: bits compared, 0: all */
+	enum verdict_code code;
+};
+
+struct rule {
+	struct stmt *stmts;
+	size_t n_stmts;
+};
+
+enum hook { HOOK_NONE, HOOK_PREROUTING, HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING };
+
+struct chain {
+	char name[32];
+	enum hook hook; /* HOOK_NONE: not a base chain */
+	int priority;
+	bool policy_drop;
+	struct rule *rules;
+	size_t n_rules;
+};
+
+enum set_data { DATA_NONE, DATA_PRIORITY /* u32 */, DATA_VERDICT /* goto chain */ };
+
+#define KEY_MAX 44
+
+/*
+ * Key bytes as the kernel compares them: each field padded to a multiple of 4, in the order of the set's fields. A host
+ * order field is in host order, but in big-endian in a set with intervals.
+ */
+struct element {
+	uint8_t key[KEY_MAX];
+	uint8_t key_end[KEY_MAX]; /* sets with intervals: the last key, inside */
+	uint32_t data; /* DATA_PRIORITY */
+	char chain[32]; /* DATA_VERDICT: goto */
+};
+
+struct set {
+	char name[32];
+	enum field fields[STMT_FIELDS_MAX];
+	uint8_t n_fields;
+	uint8_t key_size; /* bytes used of a key */
+	enum set_data data;
+	bool interval;
+	bool timeout; /* elements come and go at run time and are no part of the ruleset */
+	bool dynamic; /* rules add to it: likewise */
+	uint32_t size; /* 0: not said */
+	struct element *elements; /* sorted by key after ruleset_finish() */
+	size_t n_elements;
+};
+
+struct ruleset {
+	struct chain *chains; /* in an order in which a jump's target may come later */
+	size_t n_chains;
+	struct set *sets;
+	size_t n_sets;
+	char **strings; /* what stmts and elements point to, where it is not static */
+	size_t n_strings;
+};
+
+struct ruleset *ruleset_new(void);
+struct ruleset *ruleset_free(struct ruleset *ruleset);
+DEFINE_CLEANUP(struct ruleset *, ruleset_free)
+
+struct chain *ruleset_chain(const struct ruleset *ruleset, const char *name); /* or NULL */
+struct set *ruleset_set(const struct ruleset *ruleset, const char *name); /* or NULL */
+
+/* Each returns NULL without memory. A pointer is good until the next add of its kind. */
+struct chain *ruleset_add_chain(struct ruleset *ruleset, const char *name, enum hook hook, int priority, bool drop);
+struct set *ruleset_add_set(struct ruleset *ruleset, const char *name, enum set_data data, const enum field *fields,
+			    size_t n_fields);
+const char *ruleset_string(struct ruleset *ruleset, const char *format, ...) _printf_(2, 3);
+
+/* Copies the statements. -ENOMEM. */
+int chain_add_rule(struct chain *chain, const struct stmt *stmts, size_t n_stmts);
+
+/* A new element, zeroed; then key_put_*() fill it field by field, i counting from 0. NULL without memory. */
+struct element *set_add(struct set *set);
+void key_put_name(const struct set *set, uint8_t *key, size_t i, const char *name);
+void key_put_addr(const struct set *set, uint8_t *key, size_t i, const struct addr *addr);
+void key_put_number(const struct set *set, uint8_t *key, size_t i, uint32_t value); /* any integer field */
+
+/* Where field i starts in a key. */
+size_t key_offset(const struct set *set, size_t i);
+
+/* Sorts elements and removes doubles; a ruleset is compared and written only after it. */
+void ruleset_finish(struct ruleset *ruleset);
+
+/* As nft text that `nft -f` reads: "table inet NAME { ... }". */
+int ruleset_print(const struct ruleset *ruleset, const char *table, FILE *file);
+
+bool rule_equal(const struct rule *a, const struct rule *b);
+bool chain_equal_rules(const struct chain *a, const struct chain *b);
+bool set_equal_type(const struct set *a, const struct set *b);
+
+/*
+ * Elements to take out and to put in to make `to` of `from` (a set with the same type, or NULL for an empty one). A
+ * changed data is both. The callbacks' negative return ends it.
+ */
+int set_diff(const struct set *from, const struct set *to,
+	     int (*change)(bool add, const struct element *element, void *data), void *data);
+
+#endif
