@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "ruleset/ruleset.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/array.h"
+
+struct ruleset *ruleset_new(void)
+{
+	return calloc(1, sizeof(struct ruleset));
+}
+
+static void chain_clear(struct chain *chain)
+{
+	for (size_t i = 0; i < chain->n_rules; i++)
+		free(chain->rules[i].stmts);
+	free(chain->rules);
+}
+
+struct ruleset *ruleset_free(struct ruleset *ruleset)
+{
+	if (!ruleset)
+		return NULL;
+	for (size_t i = 0; i < ruleset->n_chains; i++)
+		chain_clear(&ruleset->chains[i]);
+	for (size_t i = 0; i < ruleset->n_sets; i++)
+		free(ruleset->sets[i].elements);
+	for (size_t i = 0; i < ruleset->n_strings; i++)
+		free(ruleset->strings[i]);
+	free(ruleset->chains);
+	free(ruleset->sets);
+	free(ruleset->strings);
+	free(ruleset);
+	return NULL;
+}
+
+struct chain *ruleset_chain(const struct ruleset *ruleset, const char *name)
+{
+	for (size_t i = 0; i < ruleset->n_chains; i++)
+		if (strcmp(ruleset->chains[i].name, name) == 0)
+			return &ruleset->chains[i];
+	return NULL;
+}
+
+struct set *ruleset_set(const struct ruleset *ruleset, const char *name)
+{
+	for (size_t i = 0; i < ruleset->n_sets; i++)
+		if (strcmp(ruleset->sets[i].name, name) == 0)
+			return &ruleset->sets[i];
+	return NULL;
+}
+
+struct chain *ruleset_add_chain(struct ruleset *ruleset, const char *name, enum hook hook, int priority, bool drop)
+{
+	struct chain *chain = ARRAY_ADD(ruleset->chains, ruleset->n_chains);
+
+	if (!chain)
+		return NULL;
+	snprintf(chain->name, sizeof(chain->name), "%s", name);
+	chain->hook = hook;
+	chain->priority = priority;
+	chain->policy_drop = drop;
+	return chain;
+}
+
+struct set *ruleset_add_set(struct ruleset *ruleset, const char *name, enum set_data data, const enum field *fields,
+			    size_t n_fields)
+{
+	struct set *set = ARRAY_ADD(ruleset->sets, ruleset->n_sets);
+
+	if (!set)
+		return NULL;
+	snprintf(set->name, sizeof(set->name), "%s", name);
+	set->data = data;
+	memcpy(set->fields, fields, n_fields * sizeof(*fields));
+	set->n_fields = (uint8_t)n_fields;
+	set->key_size = n_fields == 1 ? field_info(fields[0])->size : (uint8_t)key_offset(set, n_fields);
+	return set;
+}
+
+const char *ruleset_string(struct ruleset *ruleset, const char *format, ...)
+{
+	char **slot, *text;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vasprintf(&text, format, args);
+	va_end(args);
+	if (length < 0)
+		return NULL;
+	slot = ARRAY_ADD(ruleset->strings, ruleset->n_strings);
+	if (!slot) {
+		free(text);
+		return NULL;
+	}
+	*slot = text;
+	return text;
+}
+
+int chain_add_rule(struct chain *chain, const struct stmt *stmts, size_t n_stmts)
+{
+	struct rule *rule = ARRAY_ADD(chain->rules, chain->n_rules);
+
+	if (!rule)
+		return -ENOMEM;
+	rule->stmts = malloc(n_stmts * sizeof(*stmts));
+	if (!rule->stmts) {
+		chain->n_rules--;
+		return -ENOMEM;
+	}
+	memcpy(rule->stmts, stmts, n_stmts * sizeof(*stmts));
+	rule->n_stmts = n_stmts;
+	return 0;
+}
+
+struct element *set_add(struct set *set)
+{
+	return ARRAY_ADD(set->elements, set->n_elements);
+}
+
+size_t key_offset(const struct set *set, size_t i)
+{
+	size_t offset = 0;
+
+	for (size_t k = 0; k < i; k++)
+		offset += (field_info(set->fields[k])->size + 3u) & ~3u;
+	return offset;
+}
+
+void key_put_name(const struct set *set, uint8_t *key, size_t i, const char *name)
+{
+	strncpy((char *)key + key_offset(set, i), name, IFNAMSIZ);
+}
+
+void key_put_addr(const struct set *set, uint8_t *key, size_t i, const struct addr *addr)
+{
+	memcpy(key + key_offset(set, i), addr->bytes, addr_size(addr->family));
+}
+
+void key_put_number(const struct set *set, uint8_t *key, size_t i, uint32_t value)
+{
+	const struct field_info *info = field_info(set->fields[i]);
+	uint8_t *at = key + key_offset(set, i);
+
+	if (info->size == 4) {
+		if (!info->host_order || set->interval)
+			value = htonl(value);
+		memcpy(at, &value, 4);
+	} else if (info->size == 2) {
+		uint16_t half = htons((uint16_t)value);
+
+		memcpy(at, &half, 2);
+	} else {
+		*at = (uint8_t)value;
+	}
+}
+
+static int element_compare(const void *a, const void *b)
+{
+	const struct element *left = a, *right = b;
+	int order = memcmp(left->key, right->key, KEY_MAX);
+
+	return order ? order : memcmp(left->key_end, right->key_end, KEY_MAX);
+}
+
+void ruleset_finish(struct ruleset *ruleset)
+{
+	for (size_t i = 0; i < ruleset->n_sets; i++) {
+		struct set *set = &ruleset->sets[i];
+		size_t kept = 0;
+
+		if (set->n_elements == 0)
+			continue;
+		qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
+		for (size_t k = 1; k < set->n_elements; k++)
+			if (element_compare(&set->elements[kept], &set->elements[k]) != 0)
+				set->elements[++kept] = set->elements[k];
+		set->n_elements = kept + 1;
+	}
+}
+
+static bool same_name(const char *a, const char *b)
+{
+	return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+static bool stmt_equal(const struct stmt *a, const struct stmt *b)
+{
+	return a->kind == b->kind && a->negate == b->negate && a->n_fields == b->n_fields &&
+	       memcmp(a->fields, b->fields, a->n_fields * sizeof(a->fields[0])) == 0 && same_name(a->name, b->name) &&
+	       a->value == b->value && a->mask == b->mask && a->n_bytes == b->n_bytes && a->prefix == b->prefix &&
+	       memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0 && a->code == b->code;
+}
+
+bool rule_equal(const struct rule *a, const struct rule *b)
+{
+	if (a->n_stmts != b->n_stmts)
+		return false;
+	for (size_t i = 0; i < a->n_stmts; i++)
+		if (!stmt_equal(&a->stmts[i], &b->stmts[i]))
+			return false;
+	return true;
+}
+
+bool chain_equal_rules(const struct chain *a, const struct chain *b)
+{
+	if (a->n_rules != b->n_rules)
+		return false;
+	for (size_t i = 0; i < a->n_rules; i++)
+		if (!rule_equal(&a->rules[i], &b->rules[i]))
+			return false;
+	return true;
+}
+
+bool set_equal_type(const struct set *a, const struct set *b)
+{
+	return a->n_fields == b->n_fields && memcmp(a->fields, b->fields, a->n_fields * sizeof(a->fields[0])) == 0 &&
+	       a->data == b->data && a->interval == b->interval && a->timeout == b->timeout &&
+	       a->dynamic == b->dynamic && a->size == b->size;
+}
+
+static bool element_same_data(const struct element *a, const struct element *b)
+{
+	return a->data == b->data && strcmp(a->chain, b->chain) == 0;
+}
+
+int set_diff(const struct set *from, const struct set *to,
+	     int (*change)(bool add, const struct element *element, void *data), void *data)
+{
+	size_t n_from = from ? from->n_elements : 0, i = 0, k = 0;
+	int r = 0;
+
+	while (r >= 0 && (i < n_from || k < to->n_elements)) {
+		int order = i == n_from	       ? 1 :
+			    k == to->n_elements ? -1 :
+						 element_compare(&from->elements[i], &to->elements[k]);
+
+		if (order == 0 && element_same_data(&from->elements[i], &to->elements[k])) {
+			i++, k++;
+			continue;
+		}
+		if (order <= 0)
+			r = change(false, &from->elements[i++], data);
+		if (r >= 0 && order >= 0)
+			r = change(true, &to->elements[k++], data);
+	}
+	return r < 0 ? r : 0;
+}
