@@ -80,6 +80,11 @@ struct publish {
 	size_t n_to;
 };
 
+/* Where an entry stands in the document it was read from; line 0: it was not read from one. Not part of what it says. */
+struct place {
+	unsigned line, column; /* from 1 */
+};
+
 /* A container, network or rule entry. */
 struct member {
 	enum member_kind kind;
@@ -97,10 +102,13 @@ struct member {
 	struct prefix *source; /* rules: one or more; host bits zero */
 	size_t n_source;
 	struct addr route_dst; /* rules: family 0 when not given */
+	char *comment; /* or NULL */
+	struct place place;
 };
 
 struct group {
 	char *name;
+	struct place place;
 };
 
 /* allow and block */
@@ -110,11 +118,13 @@ struct grant {
 	size_t n_ports;
 	time_t expires; /* 0: never */
 	char *comment; /* or NULL */
+	struct place place;
 };
 
 struct interface_entry {
 	char *name;
 	enum role role;
+	struct place place;
 };
 
 enum local_users { LOCAL_USERS_ALL, LOCAL_USERS_ROOT };
@@ -142,7 +152,11 @@ struct policy {
  */
 int policy_parse(const char *text, size_t length, const char *name, struct policy **ret, struct error *error);
 
-/* Checks what a document cannot say by its form: unknown groups, overlapping ranges, two entries of one thing. */
+/*
+ * Checks what a document cannot say by its form: unknown groups, equal ranges, two entries of one thing; and the form of
+ * what was put in by hand since: a policy that passes can be printed and parsed. -EINVAL with "line:column: " before
+ * the sentence when the place is known, or -ENOMEM.
+ */
 int policy_check(const struct policy *policy, struct error *error);
 
 /* An empty policy: the defaults. NULL without memory. */
@@ -154,7 +168,7 @@ DEFINE_CLEANUP(struct policy *, policy_free)
 /* YAML text that policy_parse() reads back to the same policy; the caller's to free. NULL without memory. */
 char *policy_print(const struct policy *policy);
 
-/* True when both say the same in the same order. */
+/* True when both say the same, each section in the same order. */
 bool policy_equal(const struct policy *a, const struct policy *b);
 
 /* The entry of a member, or NULL. */
@@ -171,7 +185,14 @@ int policy_bit_parse(const char *text, struct error *error); /* the bit */
 int role_parse(const char *text, struct error *error); /* the role */
 int duration_parse(const char *text, time_t *ret_seconds, struct error *error); /* 90s 5m 2h 3d 1w */
 int expiry_parse(const char *text, time_t *ret, struct error *error); /* 2027-01-01, 2027-01-01T10:00:00Z */
-int group_name_check(const char *name, struct error *error);
+const char *expiry_print(time_t expires, char buffer[24]); /* as expiry_parse() reads it; 0 < expires <= EXPIRES_MAX */
+
+/* What may be in a name: all return 0 or -EINVAL with a message. */
+int group_name_check(const char *name, struct error *error); /* tags too */
+int member_name_check(const char *name, struct error *error);
+int interface_name_check(const char *name, struct error *error);
+int comment_check(const char *text, struct error *error);
+int policies_check(unsigned policies, struct error *error); /* refuses bits that contradict each other */
 
 char *selector_print(const struct selector *selector); /* the caller's to free */
 const char *port_range_print(const struct port_range *range, char buffer[24]);
@@ -182,9 +203,12 @@ const char *role_name(enum role role);
 const char *member_kind_name(enum member_kind kind);
 const char *zone_name(enum zone zone);
 const char *policy_bit_name(enum policy_bit bit);
-const char *proto_name(uint8_t proto, char buffer[8]); /* "tcp", or "proto:99" */
+const char *proto_name(uint8_t proto, char buffer[12]); /* "tcp", or "proto:99" */
 
 #define POLICY_TEXT_MAX (16u << 20)
 #define POLICY_NAME_MAX 128 /* bytes in the name of a member or group */
+#define POLICY_COMMENT_MAX 256 /* bytes in a comment */
+#define CONNECTIONS_MAX 16777216 /* the most that settings.connections takes */
+#define EXPIRES_MAX 253402300799 /* 9999-12-31T23:59:59Z */
 
 #endif
