@@ -81,17 +81,26 @@ static void print_fields(FILE *file, const struct stmt *stmt)
 		fprintf(file, "%s%s", i ? " . " : "", field_info(stmt->fields[i])->text);
 }
 
+/* Conntrack's states and statuses are bits: a test is (field & mask) != 0, which nft writes as the bit's name. */
+static bool is_bits(enum field field)
+{
+	return field == FIELD_CT_STATE || field == FIELD_CT_STATUS;
+}
+
 static void print_compare(FILE *file, const struct stmt *stmt)
 {
 	enum field field = stmt->fields[0];
 
 	fputs(field_info(field)->text, file);
-	if (stmt->mask && field != FIELD_CT_STATE && field != FIELD_CT_STATUS)
+	if (is_bits(field)) {
+		fputs(stmt->negate ? " " : " != ", file);
+		print_number(file, field, stmt->mask);
+		return;
+	}
+	if (stmt->mask)
 		fprintf(file, " & 0x%" PRIx64, stmt->mask);
-	fputs(stmt->negate != (stmt->mask && stmt->value == 0) ? " != " : " ", file);
-	if (stmt->mask && stmt->value == 0 && field != FIELD_MARK && field != FIELD_TCP_FLAGS)
-		print_number(file, field, stmt->mask); /* a bit that is not there */
-	else if (is_name(field))
+	fputs(stmt->negate ? " != " : " ", file);
+	if (is_name(field))
 		fprintf(file, "\"%s\"", (const char *)stmt->bytes);
 	else if (is_addr(field))
 		print_addr(file, stmt->bytes, stmt->n_bytes, stmt->prefix);

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_VERDICT_MODEL_H
+#define SPR_VERDICT_MODEL_H
+
+#include <stdio.h>
+
+#include "inventory/inventory.h"
+#include "policy/policy.h"
+#include "verdict/reason.h"
+
+/*
+ * The model is policy and inventory brought together: who is where, and what each identity class may open to which.
+ * The ruleset is compiled from it and verdict() judges by it.
+ */
+
+/* What stands behind a right, for explanations. */
+enum cause_kind { CAUSE_NETWORK, CAUSE_GROUP, CAUSE_POLICY, CAUSE_ALLOW, CAUSE_PUBLISH, CAUSE_BLOCK };
+
+struct cause {
+	enum cause_kind kind;
+	size_t index; /* of the policy's allow or block, or the enum policy_bit */
+	const char *name; /* group, network, or who publishes; owned by policy or inventory */
+};
+
+/* What one class may, or must not, open to another. */
+struct right {
+	uint32_t target; /* index of the class */
+	bool deny;
+	bool front; /* ports are published ports, as the client dials them; else the target's own */
+	bool all; /* every protocol and port */
+	uint8_t proto;
+	bool any_port;
+	uint16_t first, last;
+	struct cause cause;
+};
+
+/* All identities with exactly the same rights. */
+struct class {
+	uint32_t number; /* in the kernel; the same number never means anything else */
+	uint32_t front; /* number of its published ports as a target, 0 without any */
+	unsigned policies;
+	unsigned zones; /* 1 << enum zone */
+	bool resolver;
+	bool internal; /* in an --internal network: no rights beyond it */
+	bool container;
+	const char *network; /* id of the container network; "" elsewhere */
+	bool isolate; /* its network keeps its containers apart */
+	const char **groups; /* sorted; owned by the policy */
+	size_t n_groups;
+	struct port_binding *ports;
+	size_t n_ports;
+	uint8_t *selected; /* a byte for each rule of struct rule_list: 1 it is a source of it, 2 a target */
+	struct right *rights; /* as a source, sorted by target, denials first */
+	size_t n_rights;
+	size_t first_location; /* one that is in it, to give it a name */
+};
+
+/* Who is at an address: a container's endpoint, a rule's range, or just a part of a zone. */
+struct location {
+	char interface[IFNAMSIZ]; /* "" is this machine itself */
+	struct range range;
+	bool single; /* one address, of a container: beats any range */
+	uint32_t class; /* index */
+	const struct member *entry; /* its entry in the policy, or NULL */
+	const struct container *container; /* or NULL */
+	const struct network *network; /* of a container, or NULL */
+	bool lan_host; /* on a lan interface */
+};
+
+struct port_front {
+	struct port_binding binding;
+	uint32_t class; /* index of the container's class */
+	const struct container *container;
+};
+
+struct interface_role {
+	const struct interface *interface;
+	enum role role; /* ROLE_NONE: closed until it has one */
+	const struct network *network; /* of a container bridge */
+};
+
+struct model {
+	const struct policy *policy; /* borrowed: both must outlive the model */
+	const struct inventory *inventory;
+	bool router; /* an interface is lan */
+	struct interface_role *roles;
+	size_t n_roles;
+	struct class *classes;
+	size_t n_classes;
+	struct location *locations;
+	size_t n_locations;
+	struct port_front *fronts; /* published ports with the container behind each */
+	size_t n_fronts;
+	struct addr resolver;
+	bool resolver_local;
+	char **notes; /* sentences for status: names that fit two things, grants that can do nothing */
+	size_t n_notes;
+	void *index; /* location look-up */
+};
+
+/* Numbers of classes by what they mean, kept from one model to the next: a number is never used for anything else. */
+struct class_book;
+struct class_book *class_book_new(uint32_t first);
+struct class_book *class_book_free(struct class_book *book);
+DEFINE_CLEANUP(struct class_book *, class_book_free)
+/* The number of a meaning, new when it has none yet; 0 without memory. Two in a row: number + 1 is its front's. */
+uint32_t class_book_number(struct class_book *book, const char *meaning);
+
+/* Errors: -ENOMEM; -EINVAL with a sentence when policy and inventory cannot both hold (a bare name fits two members). */
+int model_new(const struct policy *policy, const struct inventory *inventory, struct class_book *book, time_t now,
+	      struct model **ret, struct error *error);
+struct model *model_free(struct model *model);
+DEFINE_CLEANUP(struct model *, model_free)
+
+/* The role of an interface by name; ROLE_NONE for an unknown one. */
+enum role model_role(const struct model *model, const char *interface);
+
+/* Who is at an address behind an interface ("" for this machine), or NULL. */
+const struct location *model_location(const struct model *model, const char *interface, const struct addr *addr);
+
+/* A name for people: "jellyfin", "rule:home", "internet", "10.0.0.7". The caller's to free. */
+char *location_name(const struct model *model, const struct location *location, const struct addr *addr);
+
+/* True when the selector means this location. `block`: as a block reads it, see spr-policy(5). */
+bool selector_fits(const struct model *model, const struct selector *selector, const struct location *location,
+		   bool block);
+
+/* The groups a location is in: sorted, borrowed names; the array is the caller's. -ENOMEM. */
+int location_groups(const struct location *location, const struct policy *policy, const char ***ret, size_t *ret_n);
+unsigned location_policies(const struct location *location, const struct policy *policy);
+
+#endif

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_VERDICT_VERDICT_H
+#define SPR_VERDICT_VERDICT_H
+
+#include "verdict/model.h"
+
+/* Where a packet stands in the connection table. */
+enum flow_state {
+	FLOW_NONE, /* the first of its flow */
+	FLOW_ORIGINAL, /* a later one, of the side that opened it */
+	FLOW_REPLY, /* of the other side */
+	FLOW_ERROR, /* an ICMP error about a flow */
+	FLOW_INVALID,
+};
+
+struct packet {
+	const char *in; /* interface */
+	const char *out; /* interface; "" for this machine */
+	struct addr from;
+	struct addr dialled; /* destination on the wire */
+	struct addr to; /* destination after DNAT; the same without */
+	uint8_t proto;
+	uint16_t from_port;
+	uint16_t dialled_port; /* 0 where the protocol has no ports */
+	uint16_t to_port;
+	uint8_t icmp_type;
+	uint8_t hop_limit;
+	uint8_t tcp_flags;
+	bool source_routed;
+	enum flow_state flow;
+};
+
+struct decision {
+	bool accept;
+	enum reason reason; /* REASON_NONE when accepted */
+	const struct right *right; /* what decided, where a right or a block did; in the model */
+	const struct location *from, *to; /* where known */
+	bool left_alone; /* accepted because it is none of spr's business: the machine's own rules decide */
+};
+
+/*
+ * The pure truth: what the kernel does with this packet under the model's ruleset. Reverse path and local addresses are
+ * taken from the inventory's main routing table. Limits, ended flows and the grace of the first activation are not part
+ * of it.
+ */
+void verdict(const struct model *model, const struct packet *packet, struct decision *ret);
+
+/* The right between two classes for a port (front: a published port), denials first; NULL when there is none. */
+const struct right *class_right(const struct class *from, uint32_t target, bool front, uint8_t proto, uint16_t port);
+
+#endif
