@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "ruleset/ruleset.h"
 
+#include <netinet/in.h>
+
 #include <linux/netfilter/nf_conntrack_tuple_common.h>
 #include <linux/netfilter/nf_tables.h>
-#include <netinet/in.h>
 
 #define NO_DIRECTION UINT32_MAX
 

@@ -49,10 +49,9 @@ struct class {
 	size_t n_groups;
 	struct port_binding *ports;
 	size_t n_ports;
-	uint8_t *selected; /* a byte for each rule of struct rule_list: 1 it is a source of it, 2 a target */
+	uint8_t *selected; /* a byte for each clause of the model: CLAUSE_FROM, CLAUSE_TO */
 	struct right *rights; /* as a source, sorted by target, denials first */
 	size_t n_rights;
-	size_t first_location; /* one that is in it, to give it a name */
 };
 
 /* Who is at an address: a container's endpoint, a rule's range, or just a part of a zone. */
@@ -64,7 +63,9 @@ struct location {
 	const struct member *entry; /* its entry in the policy, or NULL */
 	const struct container *container; /* or NULL */
 	const struct network *network; /* of a container, or NULL */
-	bool lan_host; /* on a lan interface */
+	unsigned zones; /* 1 << enum zone */
+	bool resolver; /* the resolver that the policy word dns means */
+	size_t rank; /* order of making, for stable names */
 };
 
 struct port_front {
@@ -72,6 +73,19 @@ struct port_front {
 	uint32_t class; /* index of the container's class */
 	const struct container *container;
 };
+
+/* An allow, a block, or one item of a publish list that is in force now. */
+struct clause {
+	enum cause_kind kind; /* CAUSE_ALLOW, CAUSE_BLOCK, CAUSE_PUBLISH */
+	const struct grant *grant; /* allow, block */
+	const struct member *publisher; /* publish */
+	const struct publish *publish;
+	size_t index; /* in its list of the policy */
+	char *meaning; /* what it says, as text */
+};
+
+#define CLAUSE_FROM 1
+#define CLAUSE_TO 2
 
 struct interface_role {
 	const struct interface *interface;
@@ -89,10 +103,13 @@ struct model {
 	size_t n_classes;
 	struct location *locations;
 	size_t n_locations;
+	struct clause *clauses;
+	size_t n_clauses;
 	struct port_front *fronts; /* published ports with the container behind each */
 	size_t n_fronts;
 	struct addr resolver;
 	bool resolver_local;
+	uint32_t host; /* index of this machine's class */
 	char **notes; /* sentences for status: names that fit two things, grants that can do nothing */
 	size_t n_notes;
 	void *index; /* location look-up */
@@ -106,7 +123,7 @@ DEFINE_CLEANUP(struct class_book *, class_book_free)
 /* The number of a meaning, new when it has none yet; 0 without memory. Two in a row: number + 1 is its front's. */
 uint32_t class_book_number(struct class_book *book, const char *meaning);
 
-/* Errors: -ENOMEM; -EINVAL with a sentence when policy and inventory cannot both hold (a bare name fits two members). */
+/* Errors: -ENOMEM. */
 int model_new(const struct policy *policy, const struct inventory *inventory, struct class_book *book, time_t now,
 	      struct model **ret, struct error *error);
 struct model *model_free(struct model *model);
@@ -121,9 +138,15 @@ const struct location *model_location(const struct model *model, const char *int
 /* A name for people: "jellyfin", "rule:home", "internet", "10.0.0.7". The caller's to free. */
 char *location_name(const struct model *model, const struct location *location, const struct addr *addr);
 
+/* Its rights are to be sorted before class_right() reads them: the last step of model_new(). */
+int rights_fill(struct model *model, struct error *error);
+
 /* True when the selector means this location. `block`: as a block reads it, see spr-policy(5). */
 bool selector_fits(const struct model *model, const struct selector *selector, const struct location *location,
 		   bool block);
+
+/* -ENOTUNIQ with a sentence naming both when a bare name fits two members; else 0. */
+int selector_ambiguous(const struct model *model, const struct selector *selector, struct error *error);
 
 /* The groups a location is in: sorted, borrowed names; the array is the caller's. -ENOMEM. */
 int location_groups(const struct location *location, const struct policy *policy, const char ***ret, size_t *ret_n);

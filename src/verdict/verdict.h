@@ -46,6 +46,10 @@ struct decision {
 void verdict(const struct model *model, const struct packet *packet, struct decision *ret);
 
 /* The right between two classes for a port (front: a published port), denials first; NULL when there is none. */
-const struct right *class_right(const struct class *from, uint32_t target, bool front, uint8_t proto, uint16_t port);
+const struct right *class_right(const struct model *model, uint32_t from, uint32_t target, bool front, uint8_t proto,
+				uint16_t port);
+
+/* True when the right covers it. A right to a container's own port covers the published ports that lead to it. */
+bool right_covers(const struct right *right, const struct class *target, bool front, uint8_t proto, uint16_t port);
 
 #endif

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <string.h>
+#include <uthash.h>
+
+#include "verdict/model.h"
+
+struct page {
+	uint32_t number;
+	UT_hash_handle hh;
+	char meaning[];
+};
+
+struct class_book {
+	struct page *pages;
+	uint32_t next;
+};
+
+struct class_book *class_book_new(uint32_t first)
+{
+	struct class_book *book = calloc(1, sizeof(*book));
+
+	if (book)
+		book->next = first;
+	return book;
+}
+
+struct class_book *class_book_free(struct class_book *book)
+{
+	struct page *page, *next;
+
+	if (!book)
+		return NULL;
+	HASH_ITER (hh, book->pages, page, next) {
+		HASH_DEL(book->pages, page);
+		free(page);
+	}
+	free(book);
+	return NULL;
+}
+
+uint32_t class_book_number(struct class_book *book, const char *meaning)
+{
+	struct page *page;
+	size_t length = strlen(meaning);
+
+	HASH_FIND(hh, book->pages, meaning, length, page);
+	if (page)
+		return page->number;
+	page = malloc(sizeof(*page) + length + 1);
+	if (!page)
+		return 0;
+	memcpy(page->meaning, meaning, length + 1);
+	page->number = book->next;
+	book->next += 2; /* the second is for the front */
+	HASH_ADD_KEYPTR(hh, book->pages, page->meaning, length, page);
+	return page->number;
+}

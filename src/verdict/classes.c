@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "base/array.h"
+#include "verdict/resolve.h"
+
+static void meaning_of_grant(FILE *out, const char *word, const struct grant *grant)
+{
+	_cleanup_free_ char *from = selector_print(&grant->from), *to = selector_print(&grant->to);
+	char port[32];
+
+	fprintf(out, "%s %s %s", word, from ? from : "", to ? to : "");
+	for (size_t i = 0; i < grant->n_ports; i++)
+		fprintf(out, " %s", port_range_print(&grant->ports[i], port));
+}
+
+static void meaning_of_publish(FILE *out, const struct clause *clause)
+{
+	char port[32];
+
+	fprintf(out, "publish %s %s", clause->publisher->name, port_range_print(&clause->publish->port, port));
+	for (size_t i = 0; i < clause->publish->n_to; i++) {
+		_cleanup_free_ char *to = selector_print(&clause->publish->to[i]);
+
+		fprintf(out, " %s", to ? to : "");
+	}
+}
+
+static int clause_add(struct model *model, const struct clause *from)
+{
+	struct clause *clause = ARRAY_ADD(model->clauses, model->n_clauses);
+	size_t size;
+	FILE *out;
+
+	if (!clause)
+		return -ENOMEM;
+	*clause = *from;
+	out = open_memstream(&clause->meaning, &size);
+	if (!out)
+		return -ENOMEM;
+	if (clause->kind == CAUSE_PUBLISH)
+		meaning_of_publish(out, clause);
+	else
+		meaning_of_grant(out, clause->kind == CAUSE_ALLOW ? "allow" : "block", clause->grant);
+	return fclose(out) == 0 ? 0 : -ENOMEM;
+}
+
+static int add_grants(struct model *model, enum cause_kind kind, const struct grant *grants, size_t n, time_t now)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++)
+		if (!grants[i].expires || grants[i].expires > now)
+			r = clause_add(model, &(struct clause){ .kind = kind, .grant = &grants[i], .index = i });
+	return r;
+}
+
+int clauses_fill(struct model *model, time_t now, struct error *error)
+{
+	const struct policy *policy = model->policy;
+	int r = add_grants(model, CAUSE_BLOCK, policy->block, policy->n_block, now);
+
+	if (r >= 0)
+		r = add_grants(model, CAUSE_ALLOW, policy->allow, policy->n_allow, now);
+	for (size_t i = 0; i < policy->n_members && r >= 0; i++)
+		for (size_t k = 0; k < policy->members[i].n_publish && r >= 0; k++)
+			r = clause_add(model, &(struct clause){ .kind = CAUSE_PUBLISH,
+								.publisher = &policy->members[i],
+								.publish = &policy->members[i].publish[k],
+								.index = k });
+	return r < 0 ? error_memory(error) : 0;
+}
+
+/* Which side of a clause a location is on. */
+static uint8_t clause_sides(const struct model *model, const struct clause *clause, const struct location *location)
+{
+	bool block = clause->kind == CAUSE_BLOCK;
+	uint8_t sides = 0;
+
+	if (clause->kind == CAUSE_PUBLISH) {
+		for (size_t i = 0; i < clause->publish->n_to; i++)
+			if (selector_fits(model, &clause->publish->to[i], location, false))
+				sides |= CLAUSE_FROM;
+		if (location->network && location->entry == clause->publisher)
+			sides |= CLAUSE_TO;
+		return sides;
+	}
+	if (selector_fits(model, &clause->grant->from, location, block))
+		sides |= CLAUSE_FROM;
+	if (selector_fits(model, &clause->grant->to, location, block))
+		sides |= CLAUSE_TO;
+	return sides;
+}
+
+static int port_compare(const void *a, const void *b)
+{
+	const struct port_binding *left = a, *right = b;
+
+	if (left->proto != right->proto)
+		return left->proto - right->proto;
+	if (left->host_port != right->host_port)
+		return left->host_port - right->host_port;
+	return left->container_port - right->container_port;
+}
+
+static int class_describe(struct class *class, const struct model *model, const struct location *location)
+{
+	const struct container *container = location->container;
+
+	class->policies = location_policies(location, model->policy);
+	class->zones = location->zones;
+	class->resolver = location->resolver;
+	class->container = location->network != NULL;
+	class->internal = location->network && location->network->internal;
+	class->network = location->network ? location->network->id : "";
+	if (location->network) {
+		const struct member *entry = policy_member(model->policy, MEMBER_NETWORK, location->network->name);
+
+		class->isolate = entry && entry->isolate >= 0 ? entry->isolate : !location->network->icc;
+	}
+	if (location_groups(location, model->policy, &class->groups, &class->n_groups) < 0)
+		return -ENOMEM;
+	class->selected = calloc(model->n_clauses + 1, 1);
+	if (!class->selected)
+		return -ENOMEM;
+	for (size_t i = 0; i < model->n_clauses; i++)
+		class->selected[i] = clause_sides(model, &model->clauses[i], location);
+	if (!container || container->n_ports == 0)
+		return 0;
+	class->ports = malloc(container->n_ports * sizeof(*class->ports));
+	if (!class->ports)
+		return -ENOMEM;
+	memcpy(class->ports, container->ports, container->n_ports * sizeof(*class->ports));
+	class->n_ports = container->n_ports;
+	qsort(class->ports, class->n_ports, sizeof(*class->ports), port_compare);
+	return 0;
+}
+
+/* Everything that rights are made from: two locations with the same text have the same rights, now and later. */
+static char *class_meaning(const struct class *class, const struct model *model)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	fprintf(out, "%x %x %d%d%d%d %s", class->policies, class->zones, class->resolver, class->container,
+		class->internal, class->isolate, class->network);
+	for (size_t i = 0; i < class->n_groups; i++)
+		fprintf(out, "\ngroup %s", class->groups[i]);
+	for (size_t i = 0; i < class->n_ports; i++)
+		fprintf(out, "\nport %u %u %u", class->ports[i].proto, class->ports[i].host_port,
+			class->ports[i].container_port);
+	for (size_t i = 0; i < model->n_clauses; i++)
+		if (class->selected[i])
+			fprintf(out, "\n%u %s", class->selected[i], model->clauses[i].meaning);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static void class_clear(struct class *class)
+{
+	free(class->groups);
+	free(class->ports);
+	free(class->selected);
+}
+
+struct known {
+	uint32_t number;
+	uint32_t index;
+	UT_hash_handle hh;
+};
+
+static int class_of(struct model *model, struct class_book *book, struct known **known, struct location *location)
+{
+	struct class class = { 0 };
+	_cleanup_free_ char *meaning = NULL;
+	struct known *seen;
+	struct class *slot;
+	int r = class_describe(&class, model, location);
+
+	meaning = r < 0 ? NULL : class_meaning(&class, model);
+	class.number = meaning ? class_book_number(book, meaning) : 0;
+	if (!class.number)
+		goto failed;
+	HASH_FIND(hh, *known, &class.number, sizeof(class.number), seen);
+	if (seen) {
+		location->class = seen->index;
+		class_clear(&class);
+		return 0;
+	}
+	seen = calloc(1, sizeof(*seen));
+	slot = seen ? ARRAY_ADD(model->classes, model->n_classes) : NULL;
+	if (!slot) {
+		free(seen);
+		goto failed;
+	}
+	class.front = class.n_ports ? class.number + 1 : 0;
+	*slot = class;
+	seen->number = class.number;
+	seen->index = (uint32_t)(model->n_classes - 1);
+	location->class = seen->index;
+	HASH_ADD(hh, *known, number, sizeof(seen->number), seen);
+	return 0;
+failed:
+	class_clear(&class);
+	return -ENOMEM;
+}
+
+int classes_fill(struct model *model, struct class_book *book)
+{
+	struct known *known = NULL, *item, *next;
+	int r = 0;
+
+	for (size_t i = 0; i < model->n_locations && r >= 0; i++) {
+		r = class_of(model, book, &known, &model->locations[i]);
+		if (r >= 0 && !model->locations[i].interface[0] && !model->locations[i].single)
+			model->host = model->locations[i].class;
+	}
+	HASH_ITER (hh, known, item, next) {
+		HASH_DEL(known, item);
+		free(item);
+	}
+	return r;
+}

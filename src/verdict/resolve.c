@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "verdict/resolve.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "verdict/zones.h"
+
+static struct location *location_add(struct model *model, const char *interface, const struct range *range)
+{
+	struct location *location = ARRAY_ADD(model->locations, model->n_locations);
+
+	if (!location)
+		return NULL;
+	snprintf(location->interface, sizeof(location->interface), "%s", interface);
+	location->range = *range;
+	location->rank = model->n_locations;
+	return location;
+}
+
+static const struct member *entry_of(const struct model *model, const struct network *network,
+				     const struct container *container, const struct endpoint *endpoint)
+{
+	const struct member *found = NULL;
+
+	for (size_t i = 0; i < model->policy->n_members; i++) {
+		const struct member *member = &model->policy->members[i];
+
+		if (member->kind != MEMBER_CONTAINER)
+			continue;
+		if (strcmp(member->name, container ? container->name : endpoint->name) == 0)
+			return member; /* its own name beats the name of its service */
+		if (container && container_named(container, member->name))
+			found = member;
+	}
+	return found ? found : policy_member(model->policy, MEMBER_NETWORK, network->name);
+}
+
+static int add_endpoint(struct model *model, const struct endpoint *endpoint)
+{
+	const struct network *network = inventory_network(model->inventory, endpoint->network);
+	const struct addr *addrs[] = { &endpoint->ip4, &endpoint->ip6 };
+	const struct container *container;
+
+	if (!network || !network->bridge[0])
+		return 0;
+	container = endpoint->container[0] ? inventory_container(model->inventory, endpoint->container) : NULL;
+	for (size_t i = 0; i < ELEMENTSOF(addrs); i++) {
+		struct location *location;
+
+		if (!addrs[i]->family)
+			continue;
+		location = location_add(model, network->bridge, &(struct range){ *addrs[i], *addrs[i] });
+		if (!location)
+			return -ENOMEM;
+		location->single = true;
+		location->network = network;
+		location->container = container;
+		location->entry = entry_of(model, network, container, endpoint);
+		location->resolver = addr_compare(addrs[i], &model->resolver) == 0;
+	}
+	return 0;
+}
+
+static bool is_local(const struct inventory *inventory, const struct addr *addr)
+{
+	for (size_t i = 0; i < inventory->n_interfaces; i++)
+		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
+			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
+				return true;
+	return false;
+}
+
+/* This machine: interface "". */
+static int add_host(struct model *model)
+{
+	static const struct prefix everywhere[] = { { { AF_INET, { 0 } }, 0 }, { { AF_INET6, { 0 } }, 0 } };
+	struct location *location;
+
+	for (size_t i = 0; i < ELEMENTSOF(everywhere); i++) {
+		struct range range = prefix_range(&everywhere[i]);
+
+		location = location_add(model, "", &range);
+		if (!location)
+			return -ENOMEM;
+		location->zones = 1u << ZONE_HOST;
+	}
+	return 0;
+}
+
+static int add_host_resolver(struct model *model)
+{
+	struct location *location;
+
+	model->resolver = model->inventory->resolver;
+	model->resolver_local = model->resolver.family && is_local(model->inventory, &model->resolver);
+	if (!model->resolver_local)
+		return 0;
+	location = location_add(model, "", &(struct range){ model->resolver, model->resolver });
+	if (!location)
+		return -ENOMEM;
+	location->single = true;
+	location->zones = 1u << ZONE_HOST;
+	location->resolver = true;
+	return 0;
+}
+
+static int add_rule_layers(const struct model *model, const char *interface, struct layer **layers, size_t *n)
+{
+	for (size_t i = 0; i < model->policy->n_members; i++) {
+		const struct member *member = &model->policy->members[i];
+
+		if (member->kind != MEMBER_RULE || strcmp(member->interface, interface) != 0)
+			continue;
+		for (size_t k = 0; k < member->n_source; k++) {
+			struct layer *layer = ARRAY_ADD(*layers, *n);
+
+			if (!layer)
+				return -ENOMEM;
+			layer->kind = LAYER_MEMBER;
+			layer->prefix = member->source[k];
+			layer->member = member;
+		}
+	}
+	return 0;
+}
+
+static int add_resolver_layer(const struct model *model, struct layer **layers, size_t *n)
+{
+	struct layer *layer;
+
+	if (!model->resolver.family || model->resolver_local)
+		return 0;
+	layer = ARRAY_ADD(*layers, *n);
+	if (!layer)
+		return -ENOMEM;
+	layer->kind = LAYER_RESOLVER;
+	layer->prefix = (struct prefix){ model->resolver, addr_bits(model->resolver.family) };
+	return 0;
+}
+
+static int add_slices(struct model *model, const char *interface, struct layer *layers, size_t n_layers)
+{
+	_cleanup_free_ struct slice *slices = NULL;
+	size_t n = 0;
+	int r = layers_slice(layers, n_layers, &slices, &n);
+
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		struct location *location;
+
+		if (!slices[i].zones && !slices[i].member && !slices[i].resolver)
+			continue;
+		location = location_add(model, interface, &slices[i].range);
+		if (!location)
+			return -ENOMEM;
+		location->zones = slices[i].zones;
+		location->entry = slices[i].member;
+		location->resolver = slices[i].resolver;
+	}
+	return r;
+}
+
+static int add_interface(struct model *model, const char *name, const struct interface_role *role)
+{
+	_cleanup_free_ struct layer *layers = NULL;
+	size_t n = 0;
+	int r = 0;
+
+	if (role && role->role == ROLE_UPLINK)
+		r = zones_of_uplink(model->inventory, role->interface, !model->router, &layers, &n);
+	else if (role && role->role == ROLE_LAN)
+		r = zones_of_lan(model->inventory, role->interface, &layers, &n);
+	if (r >= 0 && n > 0)
+		r = add_resolver_layer(model, &layers, &n);
+	if (r >= 0)
+		r = add_rule_layers(model, name, &layers, &n);
+	return r < 0 ? r : add_slices(model, name, layers, n);
+}
+
+static bool interface_done(const struct model *model, size_t rule)
+{
+	const char *name = model->policy->members[rule].interface;
+
+	for (size_t i = 0; i < model->n_roles; i++)
+		if (strcmp(model->roles[i].interface->name, name) == 0)
+			return true;
+	for (size_t i = 0; i < rule; i++)
+		if (model->policy->members[i].kind == MEMBER_RULE &&
+		    strcmp(model->policy->members[i].interface, name) == 0)
+			return true;
+	return false;
+}
+
+/* Single addresses first, then the ranges of one interface after the other: model_index() relies on it. */
+int locations_fill(struct model *model)
+{
+	int r = add_host_resolver(model);
+
+	for (size_t i = 0; i < model->inventory->n_endpoints && r >= 0; i++)
+		r = add_endpoint(model, &model->inventory->endpoints[i]);
+	if (r >= 0)
+		r = add_host(model);
+	for (size_t i = 0; i < model->n_roles && r >= 0; i++)
+		r = add_interface(model, model->roles[i].interface->name, &model->roles[i]);
+	for (size_t i = 0; i < model->policy->n_members && r >= 0; i++)
+		if (model->policy->members[i].kind == MEMBER_RULE && !interface_done(model, i))
+			r = add_interface(model, model->policy->members[i].interface, NULL);
+	return r;
+}
+
+static const struct location *front_location(const struct model *model, const struct container *container)
+{
+	const struct location *best = NULL;
+
+	for (size_t i = 0; i < model->n_locations && model->locations[i].single; i++) {
+		const struct location *location = &model->locations[i];
+
+		if (location->container != container || location->network->internal)
+			continue;
+		if (!best || strcmp(location->network->name, best->network->name) < 0)
+			best = location;
+	}
+	return best;
+}
+
+/* The proxy connects to the network that the engine takes as the container's gateway: the first by name. */
+int fronts_fill(struct model *model)
+{
+	for (size_t i = 0; i < model->inventory->n_containers; i++) {
+		const struct container *container = &model->inventory->containers[i];
+		const struct location *location = container->n_ports ? front_location(model, container) : NULL;
+
+		for (size_t k = 0; location && k < container->n_ports; k++) {
+			struct port_front *front = ARRAY_ADD(model->fronts, model->n_fronts);
+
+			if (!front)
+				return -ENOMEM;
+			*front = (struct port_front){ container->ports[k], location->class, container };
+		}
+	}
+	return 0;
+}
+
+int model_new(const struct policy *policy, const struct inventory *inventory, struct class_book *book, time_t now,
+	      struct model **ret, struct error *error)
+{
+	_cleanup_(model_freep) struct model *model = calloc(1, sizeof(*model));
+
+	if (!model)
+		return error_memory(error);
+	model->policy = policy;
+	model->inventory = inventory;
+	if (roles_fill(model) < 0 || clauses_fill(model, now, error) < 0 || locations_fill(model) < 0 ||
+	    classes_fill(model, book) < 0 || model_index(model) < 0 || fronts_fill(model) < 0 ||
+	    rights_fill(model, error) < 0)
+		return error_memory(error);
+	*ret = TAKE_PTR(model);
+	return 0;
+}

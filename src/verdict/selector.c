@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "verdict/resolve.h"
+
+bool container_named(const struct container *container, const char *name)
+{
+	const char *slash = strchr(name, '/');
+
+	if (strcmp(container->name, name) == 0)
+		return true;
+	return slash && container->project && container->service &&
+	       strlen(container->project) == (size_t)(slash - name) &&
+	       strncmp(container->project, name, (size_t)(slash - name)) == 0 &&
+	       strcmp(container->service, slash + 1) == 0;
+}
+
+unsigned location_policies(const struct location *location, const struct policy *policy)
+{
+	if (location->entry)
+		return location->entry->policies;
+	return location->network ? POLICY_WAN | POLICY_DNS : 0;
+}
+
+static int text_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+int location_groups(const struct location *location, const struct policy *policy, const char ***ret, size_t *ret_n)
+{
+	const struct member *entry = location->entry;
+	const char **groups = NULL;
+	size_t n = 0;
+
+	if (location->network && entry && entry->kind == MEMBER_CONTAINER && !entry->has_groups)
+		entry = policy_member(policy, MEMBER_NETWORK, location->network->name);
+	for (size_t i = 0; entry && i < entry->n_groups; i++) {
+		const char **slot = ARRAY_ADD(groups, n);
+
+		if (!slot) {
+			free(groups);
+			return -ENOMEM;
+		}
+		*slot = entry->groups[i];
+	}
+	if (n > 1)
+		qsort(groups, n, sizeof(*groups), text_compare);
+	*ret = groups;
+	*ret_n = n;
+	return 0;
+}
+
+static bool in_group(const struct model *model, const struct location *location, const char *name)
+{
+	_cleanup_free_ const char **groups = NULL;
+	size_t n = 0;
+
+	if (location_groups(location, model->policy, &groups, &n) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(groups[i], name) == 0)
+			return true;
+	return false;
+}
+
+static bool has_tag(const struct location *location, const char *name)
+{
+	for (size_t i = 0; location->entry && i < location->entry->n_tags; i++)
+		if (strcmp(location->entry->tags[i], name) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * A grant to a network is part of its containers' default, which an entry of their own replaces; a block of a network
+ * holds for everything in it. Either way the narrower reading opens less.
+ */
+static bool is_member(const struct location *location, enum member_kind kind, const char *name, bool block)
+{
+	switch (kind) {
+	case MEMBER_CONTAINER:
+		return (location->container && container_named(location->container, name)) ||
+		       (location->network && location->entry && location->entry->kind == MEMBER_CONTAINER &&
+			strcmp(location->entry->name, name) == 0);
+	case MEMBER_NETWORK:
+		return location->network && strcmp(location->network->name, name) == 0 &&
+		       (block || !location->entry || location->entry->kind == MEMBER_NETWORK);
+	case MEMBER_RULE:
+		return !location->network && location->entry && strcmp(location->entry->name, name) == 0;
+	default:
+		return false;
+	}
+}
+
+/* What a bare name can mean, as a set of 1 << enum member_kind. */
+static unsigned kinds_named(const struct model *model, const char *name)
+{
+	unsigned kinds = 0;
+
+	for (int kind = 0; kind < _MEMBER_KIND_MAX; kind++)
+		if (policy_member(model->policy, (enum member_kind)kind, name))
+			kinds |= 1u << kind;
+	for (size_t i = 0; i < model->inventory->n_networks; i++)
+		if (strcmp(model->inventory->networks[i].name, name) == 0)
+			kinds |= 1u << MEMBER_NETWORK;
+	for (size_t i = 0; i < model->inventory->n_containers; i++)
+		if (container_named(&model->inventory->containers[i], name))
+			kinds |= 1u << MEMBER_CONTAINER;
+	return kinds;
+}
+
+int selector_ambiguous(const struct model *model, const struct selector *selector, struct error *error)
+{
+	enum member_kind first = _MEMBER_KIND_MAX;
+	unsigned kinds;
+
+	if (selector->kind != SELECT_NAME)
+		return 0;
+	kinds = kinds_named(model, selector->name);
+	for (int kind = 0; kind < _MEMBER_KIND_MAX; kind++) {
+		if (!(kinds & 1u << kind))
+			continue;
+		if (first != _MEMBER_KIND_MAX)
+			return error_set(error, ENOTUNIQ, "'%s' is a %s and a %s: write %s:%s or %s:%s", selector->name,
+					 member_kind_name(first), member_kind_name((enum member_kind)kind),
+					 member_kind_name(first), selector->name,
+					 member_kind_name((enum member_kind)kind), selector->name);
+		first = (enum member_kind)kind;
+	}
+	return 0;
+}
+
+bool selector_fits(const struct model *model, const struct selector *selector, const struct location *location,
+		   bool block)
+{
+	switch (selector->kind) {
+	case SELECT_ZONE:
+		return location->zones & 1u << selector->zone;
+	case SELECT_GROUP:
+		return in_group(model, location, selector->name);
+	case SELECT_TAG:
+		return has_tag(location, selector->name);
+	case SELECT_MEMBER:
+		return is_member(location, selector->member_kind, selector->name, block);
+	case SELECT_NAME:
+		/* A name that came to fit two members after it was accepted opens nothing, and blocks both. */
+		if (!block && selector_ambiguous(model, selector, NULL) < 0)
+			return false;
+		for (int kind = 0; kind < _MEMBER_KIND_MAX; kind++)
+			if (is_member(location, (enum member_kind)kind, selector->name, block))
+				return true;
+		return false;
+	default:
+		return false;
+	}
+}
