@@ -209,6 +209,7 @@ const char *proto_name(uint8_t proto, char buffer[12]); /* "tcp", or "proto:99" 
 #define POLICY_NAME_MAX 128 /* bytes in the name of a member or group */
 #define POLICY_COMMENT_MAX 256 /* bytes in a comment */
 #define CONNECTIONS_MAX 16777216 /* the most that settings.connections takes */
+#define DURATION_MAX 3153600000u /* seconds, 100 years */
 #define EXPIRES_MAX 253402300799 /* 9999-12-31T23:59:59Z */
 
 #endif
