@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cli/cli.h"
+#include "cli/output.h"
+#include "cli/target.h"
+#include "policy/policy.h"
+
+static int read_stream(FILE *stream, const char *name, char **ret, size_t *ret_length, struct error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t used = 0, room = 0;
+
+	do {
+		char *grown;
+
+		room = room ? room * 2 : 65536;
+		grown = realloc(text, room);
+		if (!grown)
+			return error_memory(error);
+		text = grown;
+		used += fread(text + used, 1, room - used, stream);
+		if (ferror(stream))
+			return error_set(error, EIO, "cannot read %s: %s", name, strerror(errno));
+		if (used > POLICY_TEXT_MAX)
+			return error_set(error, E2BIG, "%s is larger than %u MiB", name, POLICY_TEXT_MAX >> 20);
+	} while (used == room);
+	*ret = TAKE_PTR(text);
+	*ret_length = used;
+	return 0;
+}
+
+static int read_file(const char *path, char **ret, size_t *ret_length, struct error *error)
+{
+	FILE *file;
+	int r;
+
+	if (strcmp(path, "-") == 0)
+		return read_stream(stdin, "standard input", ret, ret_length, error);
+	file = fopen(path, "re");
+	if (!file) {
+		r = errno == EINVAL ? EIO : errno;
+		return error_set(error, r, "cannot open %s: %s", path, strerror(r));
+	}
+	r = read_stream(file, path, ret, ret_length, error);
+	fclose(file);
+	return r;
+}
+
+int apply_build(const struct command *command, json_t *request, struct error *error)
+{
+	const char *path = command->options[OPTION_FILE];
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+	json_t *json;
+	int r;
+
+	if (!path)
+		return error_set(error, EINVAL, "apply which file? spr apply -f policy.yaml, or -f - for standard input");
+	r = read_file(path, &text, &length, error);
+	if (r < 0)
+		return r;
+	if (memchr(text, '\0', length) || !(json = json_stringn(text, length)))
+		return error_set(error, EILSEQ, "%s is not UTF-8 text", path);
+	if (json_object_set_new(request, "text", json) < 0)
+		return error_memory(error);
+	return request_set_text(request, "name", strcmp(path, "-") == 0 ? "standard input" : path, error);
+}
+
+/* For a file the document is as the daemon gives it; a terminal gets every line made harmless. */
+void export_show(const struct command *command, const json_t *result)
+{
+	const char *yaml = json_string_value(json_object_get(result, "yaml"));
+
+	(void)command;
+	if (!yaml)
+		return;
+	if (!isatty(STDOUT_FILENO)) {
+		fputs(yaml, stdout);
+		return;
+	}
+	while (*yaml) {
+		size_t length = strcspn(yaml, "\n");
+		_cleanup_free_ char *line = strndup(yaml, length);
+
+		print_line(line ? line : "?");
+		yaml += length + (yaml[length] == '\n');
+	}
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "cli/output.h"
+
+/* "  web  8080/tcp on 0.0.0.0  spr publish web ...": the commands under each other, never cut. */
+static void print_ports(const json_t *ports)
+{
+	size_t width = 0, i;
+	json_t *port;
+
+	if (json_array_size(ports) > 0)
+		printf("Ports that were open; each line opens one again\n");
+	for (int pass = 0; pass < 2; pass++) {
+		json_array_foreach((json_t *)ports, i, port) {
+			_cleanup_free_ char *text = NULL;
+			const char *line = json_string_value(json_object_get(port, "line"));
+			const char *container = json_string_value(json_object_get(port, "container"));
+			const char *number = json_string_value(json_object_get(port, "port"));
+			const char *bind = json_string_value(json_object_get(port, "bind"));
+
+			if (asprintf(&text, "%s %s on %s", container ? container : "?", number ? number : "?",
+				     bind ? bind : "?") < 0)
+				return;
+			if (pass == 0) {
+				width = text_width(text) > width ? text_width(text) : width;
+				continue;
+			}
+			printf("  ");
+			print_text(stdout, text);
+			printf("%*s", (int)(width - text_width(text) + 2), "");
+			print_line(line ? line : "");
+		}
+	}
+}
+
+void up_show(const struct command *command, const json_t *result)
+{
+	bool changed = json_is_true(json_object_get(result, "changed"));
+
+	(void)command;
+	printf("%s\n", changed ? "spr is up: what policy does not open is closed." : "spr was up already.");
+	print_section("Found", json_object_get(result, "found"));
+	print_section("Closed", json_object_get(result, "closed"));
+	print_ports(json_object_get(result, "ports"));
+	print_section("Left alone", json_object_get(result, "left_alone"));
+	print_section("Next", json_object_get(result, "next"));
+}
+
+void down_show(const struct command *command, const json_t *result)
+{
+	bool changed = json_is_true(json_object_get(result, "changed"));
+
+	(void)command;
+	printf("%s\n", changed ? "spr is down: it closes nothing any more." : "spr was down already.");
+	print_section("Did", json_object_get(result, "did"));
+}
+
+static void print_field(const char *name, const json_t *value)
+{
+	_cleanup_free_ char *text = json_cell(value);
+
+	printf("%-11s", name);
+	print_line(text ? text : "?");
+}
+
+static void print_head(const json_t *status)
+{
+	_cleanup_free_ char *version = json_cell(json_object_get(status, "version"));
+	_cleanup_free_ char *protection = json_cell(json_object_get(status, "protection"));
+	char since[32];
+
+	printf("spr ");
+	print_text(stdout, version ? version : "?");
+	if (!json_is_true(json_object_get(status, "active"))) {
+		printf(": not active, nothing is closed. To close it: spr up\n");
+		return;
+	}
+	printf(": active since %s, protection ", time_text(json_number_value(json_object_get(status, "since")), since));
+	print_line(protection ? protection : "?");
+}
+
+static void print_engine(const json_t *engine)
+{
+	_cleanup_free_ char *name = json_cell(json_object_get(engine, "name"));
+	_cleanup_free_ char *version = json_cell(json_object_get(engine, "version"));
+	_cleanup_free_ char *state = json_cell(json_object_get(engine, "state"));
+	_cleanup_free_ char *socket = json_cell(json_object_get(engine, "socket"));
+	_cleanup_free_ char *text = NULL;
+
+	if (!json_is_object(engine)) {
+		printf("%-11snone\n", "engine");
+		return;
+	}
+	if (!name || !version || !state || !socket ||
+	    asprintf(&text, "%s %s, %s (%s)", name, version, state, socket) < 0)
+		return;
+	printf("%-11s", "engine");
+	print_line(text);
+}
+
+static void print_counts(const json_t *counts)
+{
+	const char *name;
+	json_t *count;
+	bool first = true;
+
+	printf("%-11s", "counts");
+	json_object_foreach((json_t *)counts, name, count) {
+		printf("%s%" JSON_INTEGER_FORMAT " ", first ? "" : ", ", json_integer_value(count));
+		print_text(stdout, name);
+		first = false;
+	}
+	printf("\n");
+}
+
+static void print_drops(const json_t *drops)
+{
+	json_t *drop;
+	size_t i;
+
+	json_array_foreach((json_t *)drops, i, drop) {
+		_cleanup_free_ char *reason = json_cell(json_object_get(drop, "reason"));
+
+		printf("%-11s%10" JSON_INTEGER_FORMAT "  ", i == 0 ? "dropped" : "",
+		       json_integer_value(json_object_get(drop, "packets")));
+		print_line(reason ? reason : "?");
+	}
+}
+
+void status_show(const struct command *command, const json_t *result)
+{
+	const json_t *waiting = json_object_get(result, "waiting");
+
+	(void)command;
+	print_head(result);
+	print_engine(json_object_get(result, "engine"));
+	print_field("uplinks", json_object_get(result, "uplinks"));
+	print_field("lans", json_object_get(result, "lans"));
+	print_field("resolver", json_object_get(result, "resolver"));
+	print_counts(json_object_get(result, "counts"));
+	if (json_array_size(waiting) > 0) {
+		print_field("waiting", waiting);
+		printf("%-11sclosed until they have a role: spr role INTERFACE uplink|lan|overlay|other\n", "");
+	}
+	print_drops(json_object_get(result, "drops"));
+	print_list("note", json_object_get(result, "notes"));
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "policy/nearest.h"
+
+#define FORCE OPTION_BIT(OPTION_FORCE)
+#define REMOVE OPTION_BIT(OPTION_REMOVE)
+#define RULE (FORCE | REMOVE | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_COMMENT))
+#define PUBLISH (FORCE | REMOVE | OPTION_BIT(OPTION_PORT) | OPTION_BIT(OPTION_TO))
+#define APPLY (FORCE | OPTION_BIT(OPTION_FILE))
+#define LOG (OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_MEMBER))
+#define MANY 64
+
+/* What a verb is: spr(1), the completions and `spr help` follow this table. */
+const struct verb verbs[] = {
+	{ "up", "[--force]", "close everything that policy does not open, now and at each start",
+	  FORCE, 0, 0, true, NULL, up_show, NULL, NULL },
+	{ "down", "[--force]", "remove every rule of spr; nothing is closed any more",
+	  FORCE, 0, 0, true, NULL, down_show, NULL, NULL },
+	{ "status", "", "what is enforced, and what needs attention",
+	  0, 0, 0, false, NULL, status_show, NULL, NULL },
+	{ "list", "containers|networks|interfaces|groups|rules|flows", "what is there",
+	  0, 1, 1, false, list_build, list_show, NULL, NULL },
+	{ "join", "MEMBER GROUP...", "let a member and the members of groups reach each other",
+	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	{ "leave", "MEMBER GROUP...", "take a member out of groups",
+	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	{ "grant", "MEMBER POLICY...", "give a member policies: wan, dns, lan ...",
+	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	{ "revoke", "MEMBER POLICY...", "take policies from a member",
+	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	{ "allow", "FROM TO[:PORT[,PORT...]] [--for TIME] [--comment TEXT] [--remove]", "open one way, from one to another",
+	  RULE, 2, 2, true, change_build, change_show, NULL, NULL },
+	{ "block", "FROM TO[:PORT[,PORT...]] [--for TIME] [--comment TEXT] [--remove]",
+	  "close one way, whatever else opens it",
+	  RULE, 2, 2, true, change_build, change_show, NULL, NULL },
+	{ "publish", "CONTAINER [--port PORT] --to WHO[,WHO...] | CONTAINER --remove [--port PORT] [--to WHO]",
+	  "say who may use the published ports of a container",
+	  PUBLISH, 1, 1, true, change_build, change_show, NULL, NULL },
+	{ "role", "INTERFACE uplink|lan|container|overlay|other", "say what an interface is",
+	  FORCE, 2, 2, true, change_build, change_show, NULL, NULL },
+	{ "apply", "-f FILE", "make the policy what a file says",
+	  APPLY, 0, 0, true, apply_build, change_show, NULL, NULL },
+	{ "export", "", "print the policy as YAML",
+	  0, 0, 0, false, NULL, export_show, NULL, NULL },
+	{ "explain", "FROM TO[:PORT]", "say whether something may pass, and why",
+	  0, 2, 2, false, explain_build, explain_show, explain_status, NULL },
+	{ "log", "-f [--member NAME]", "show what is dropped, as it happens",
+	  LOG, 0, 0, false, log_build, NULL, NULL, log_follow },
+};
+const size_t n_verbs = ELEMENTSOF(verbs);
+
+const struct verb *verb_find(const char *name)
+{
+	for (size_t i = 0; i < n_verbs; i++)
+		if (strcmp(verbs[i].name, name) == 0)
+			return &verbs[i];
+	return NULL;
+}
+
+int verb_unknown(const char *name, struct error *error)
+{
+	const char *names[ELEMENTSOF(verbs) + 1] = { "help" }, *near;
+
+	for (size_t i = 0; i < n_verbs; i++)
+		names[i + 1] = verbs[i].name;
+	near = nearest(name, names, ELEMENTSOF(names));
+	if (near)
+		return error_set(error, EINVAL, "unknown verb '%s': did you mean '%s'?", name, near);
+	return error_set(error, EINVAL, "unknown verb '%s'; spr help lists them", name);
+}
