@@ -319,3 +319,52 @@ struct group *policy_group_add(struct policy *policy, const char *name)
 	group->name = copy;
 	return group;
 }
+
+int policy_word_add(char ***words, size_t *n, const char *word)
+{
+	char *copy, **slot;
+
+	for (size_t i = 0; i < *n; i++)
+		if (strcmp((*words)[i], word) == 0)
+			return 0;
+	copy = strdup(word);
+	if (!copy)
+		return -ENOMEM;
+	slot = ARRAY_ADD(*words, *n);
+	if (!slot) {
+		free(copy);
+		return -ENOMEM;
+	}
+	*slot = copy;
+	return 1;
+}
+
+bool policy_word_cut(char **words, size_t *n, const char *word)
+{
+	for (size_t i = 0; i < *n; i++) {
+		if (strcmp(words[i], word) != 0)
+			continue;
+		free(words[i]);
+		ARRAY_CUT(words, *n, i);
+		return true;
+	}
+	return false;
+}
+
+void policy_member_clear(struct member *member)
+{
+	entry_clear(schema_member_keys(member->kind), member);
+	*member = (struct member){ 0 };
+}
+
+void policy_grant_clear(struct grant *grant)
+{
+	entry_clear(&schema_grant_keys, grant);
+	*grant = (struct grant){ 0 };
+}
+
+void policy_publish_clear(struct publish *publish)
+{
+	entry_clear(&schema_publish_keys, publish);
+	*publish = (struct publish){ 0 };
+}

@@ -178,6 +178,14 @@ struct member *policy_member_add(struct policy *policy, enum member_kind kind, c
 struct group *policy_group(const struct policy *policy, const char *name);
 struct group *policy_group_add(struct policy *policy, const char *name);
 
+/* For edits. A word goes into a list of groups or tags once: 1 when it is new, 0 when it was there, -ENOMEM. */
+int policy_word_add(char ***words, size_t *n, const char *word);
+bool policy_word_cut(char **words, size_t *n, const char *word); /* false when it was not there */
+/* These free what an entry points to; the entry is then zero, to be cut out of its array. */
+void policy_member_clear(struct member *member);
+void policy_grant_clear(struct grant *grant);
+void policy_publish_clear(struct publish *publish);
+
 /* The parts of text that commands share with the document; all return 0 or a negative errno with a message. */
 int selector_parse(const char *text, struct selector *ret, struct error *error);
 int port_range_parse(const char *text, struct port_range *ret, struct error *error);

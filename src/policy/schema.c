@@ -44,7 +44,7 @@ static const struct schema_key publish_rows[] = {
 	{ LIST(publish, to, "to", VALUE_SELECTORS), .required = true,
 	  .help = "Who may use it: one selector or a list of them." },
 };
-static const struct schema_keys publish_keys = { "an entry of publish", publish_rows, ELEMENTSOF(publish_rows) };
+const struct schema_keys schema_publish_keys = { "an entry of publish", publish_rows, ELEMENTSOF(publish_rows) };
 
 /* What members of all kinds have. */
 #define MEMBER_POLICIES                                                                                                \
@@ -76,7 +76,7 @@ static const struct schema_key container_rows[] = {
 	MEMBER_POLICIES,
 	MEMBER_GROUPS,
 	MEMBER_TAGS,
-	{ LIST(member, publish, "publish", VALUE_PUBLISH), .keys = &publish_keys,
+	{ LIST(member, publish, "publish", VALUE_PUBLISH), .keys = &schema_publish_keys,
 	  .help = "Who may use the container's published ports." },
 	MEMBER_COMMENT,
 };
@@ -119,8 +119,7 @@ static const struct schema_keys network_keys = KEYS(network_rows, "an entry of n
 static const struct schema_keys container_keys = KEYS(container_rows, "an entry of containers");
 static const struct schema_keys rule_keys = KEYS(rule_rows, "an entry of rules");
 static const struct schema_keys group_keys = KEYS(group_rows, "an entry of groups");
-static const struct schema_keys allow_keys = KEYS(grant_rows, "an entry of allow");
-static const struct schema_keys block_keys = KEYS(grant_rows, "an entry of block");
+const struct schema_keys schema_grant_keys = KEYS(grant_rows, "an entry of allow or block");
 static const struct schema_keys settings_keys = KEYS(settings_rows, "settings");
 
 #define ENTRIES(s, field)                                                                                              \
@@ -135,8 +134,8 @@ const struct schema_section schema_sections[] = {
 	{ "rules", "Whoever has an address of a range, behind an interface.", &rule_keys, .kind = MEMBER_RULE,
 	  ENTRIES(member, members) },
 	{ "groups", "Groups of members that may talk to each other.", &group_keys, .kind = -1, ENTRIES(group, groups) },
-	{ "allow", "Connections that are let through.", &allow_keys, .kind = -1, ENTRIES(grant, allow) },
-	{ "block", "Connections that are stopped, whatever else allows them.", &block_keys, .kind = -1,
+	{ "allow", "Connections that are let through.", &schema_grant_keys, .kind = -1, ENTRIES(grant, allow) },
+	{ "block", "Connections that are stopped, whatever else allows them.", &schema_grant_keys, .kind = -1,
 	  ENTRIES(grant, block) },
 	{ "settings", "Settings of the whole machine.", &settings_keys, .kind = -1, .size = sizeof(struct settings),
 	  .offset = offsetof(struct policy, settings) },

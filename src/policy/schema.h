@@ -79,6 +79,7 @@ extern const size_t n_schema_reserved;
 
 const struct schema_section *schema_section(const char *name);
 const struct schema_keys *schema_member_keys(enum member_kind kind);
+extern const struct schema_keys schema_grant_keys, schema_publish_keys;
 
 #define SCHEMA_AT(type, base, offset) ((type *)((char *)(base) + (offset)))
 

@@ -275,7 +275,7 @@ static int build_stream(struct builder *b)
 	}
 }
 
-/* What libyaml would refuse with less clear words, or take. */
+/* What libyaml would refuse with less clear words, or take, or spend long on (many %TAG lines). */
 static int text_check(const struct builder *b)
 {
 	const char *nul = memchr(b->text, '\0', b->length), *end = b->text + b->length;
@@ -290,6 +290,9 @@ static int text_check(const struct builder *b)
 		if (at < end && *at == '\t')
 			return error_at(b, place_of_offset(b->text, (size_t)(at - b->text)),
 					"a tab cannot indent YAML: use spaces");
+		if (*line == '%')
+			return error_at(b, place_of_offset(b->text, (size_t)(line - b->text)),
+					"a line cannot begin with %%: YAML directives are not used here");
 		line = memchr(at, '\n', (size_t)(end - at));
 		line = line ? line + 1 : NULL;
 	}
@@ -414,7 +417,7 @@ static const json_t *find_word(json_t *node, const char *word)
 
 struct place tree_find(const struct tree *tree, struct place entry, const char *word)
 {
-	for (size_t i = 0; i < tree->n_nodes; i++) {
+	for (size_t i = 0; *word && i < tree->n_nodes; i++) {
 		const struct node *node = &tree->nodes[i];
 		const json_t *found;
 
