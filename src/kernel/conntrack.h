@@ -14,7 +14,9 @@ struct conntrack;
 struct flow {
 	uint8_t proto;
 	struct addr from, to;
-	uint16_t from_port, to_port; /* host order; 0 where the protocol has none */
+	uint16_t from_port, to_port; /* host order; the keys of GRE; 0 where the protocol has none */
+	uint16_t icmp_id; /* of ICMP and ICMPv6, with the opener's type and code */
+	uint8_t icmp_type, icmp_code;
 	struct addr reply_from, reply_to; /* the reply's addresses: reply_from is `to` after DNAT */
 	uint16_t reply_from_port, reply_to_port;
 	uint32_t status; /* IPS_* of <linux/netfilter/nf_conntrack_common.h> */

@@ -2,6 +2,8 @@
 #ifndef SPR_KERNEL_LINKS_H
 #define SPR_KERNEL_LINKS_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 struct inventory;
