@@ -50,7 +50,7 @@ static void print_number(FILE *file, enum field field, uint64_t value)
 		fputs(word, file);
 	else if (field == FIELD_PRIORITY)
 		fprintf(file, "%" PRIx64 ":%" PRIx64, value >> 16, value & 0xffff);
-	else if (field == FIELD_MARK || field == FIELD_TCP_FLAGS || field == FIELD_IP_TOS)
+	else if (field == FIELD_MARK || field == FIELD_TCP_FLAGS || field == FIELD_IP_DS)
 		fprintf(file, "0x%" PRIx64, value);
 	else
 		fprintf(file, "%" PRIu64, value);

@@ -22,6 +22,7 @@ enum field {
 	FIELD_L4PROTO,
 	FIELD_IIFNAME,
 	FIELD_OIFNAME,
+	FIELD_OIF, /* 0 where there is none: the packet is for this machine */
 	FIELD_PRIORITY,
 	FIELD_MARK,
 	FIELD_SKUID,
@@ -29,7 +30,7 @@ enum field {
 	FIELD_IP_DADDR,
 	FIELD_IP6_SADDR,
 	FIELD_IP6_DADDR,
-	FIELD_IP_TOS, /* the second byte of the IPv4 header */
+	FIELD_IP_DS, /* the second byte of the IPv4 header */
 	FIELD_IP6_HOPLIMIT,
 	FIELD_TH_SPORT,
 	FIELD_TH_DPORT,

@@ -10,7 +10,7 @@
 #include "verdict/zones.h"
 
 /* Look-up of single addresses; ranges of an interface stand together in model->locations and are searched in turn. */
-struct place {
+struct spot {
 	struct {
 		char interface[IFNAMSIZ];
 		struct addr addr;
@@ -20,19 +20,19 @@ struct place {
 };
 
 struct location_index {
-	struct place *places;
+	struct spot *spots;
 	size_t first_range; /* locations from here on are ranges */
 };
 
 static void index_free(struct location_index *index)
 {
-	struct place *place, *next;
+	struct spot *spot, *next;
 
 	if (!index)
 		return;
-	HASH_ITER (hh, index->places, place, next) {
-		HASH_DEL(index->places, place);
-		free(place);
+	HASH_ITER (hh, index->spots, spot, next) {
+		HASH_DEL(index->spots, spot);
+		free(spot);
 	}
 	free(index);
 }
@@ -46,14 +46,14 @@ int model_index(struct model *model)
 	model->index = index;
 	while (index->first_range < model->n_locations && model->locations[index->first_range].single) {
 		const struct location *location = &model->locations[index->first_range];
-		struct place *place = calloc(1, sizeof(*place)), *old;
+		struct spot *spot = calloc(1, sizeof(*spot)), *old;
 
-		if (!place)
+		if (!spot)
 			return -ENOMEM;
-		memcpy(place->key.interface, location->interface, IFNAMSIZ);
-		place->key.addr = location->range.first;
-		place->location = index->first_range++;
-		HASH_REPLACE(hh, index->places, key, sizeof(place->key), place, old);
+		memcpy(spot->key.interface, location->interface, IFNAMSIZ);
+		spot->key.addr = location->range.first;
+		spot->location = index->first_range++;
+		HASH_REPLACE(hh, index->spots, key, sizeof(spot->key), spot, old);
 		free(old);
 	}
 	return 0;
@@ -62,13 +62,13 @@ int model_index(struct model *model)
 const struct location *model_location(const struct model *model, const char *interface, const struct addr *addr)
 {
 	const struct location_index *index = model->index;
-	struct place key = { 0 }, *place;
+	struct spot key = { 0 }, *spot;
 
 	snprintf(key.key.interface, IFNAMSIZ, "%s", interface);
 	key.key.addr = *addr;
-	HASH_FIND(hh, index->places, &key.key, sizeof(key.key), place);
-	if (place)
-		return &model->locations[place->location];
+	HASH_FIND(hh, index->spots, &key.key, sizeof(key.key), spot);
+	if (spot)
+		return &model->locations[spot->location];
 	for (size_t i = index->first_range; i < model->n_locations; i++)
 		if (range_contains(&model->locations[i].range, addr) &&
 		    strcmp(model->locations[i].interface, interface) == 0)

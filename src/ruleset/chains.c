@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <netinet/icmp6.h>
+#include <netinet/in.h>
+#include <netinet/ip_icmp.h>
+#include <string.h>
+
+#include "ruleset/compile.h"
+#include "ruleset/stmt.h"
+#include "verdict/model.h"
+
+/*
+ * The way of a packet:
+ *
+ *   guard    prerouting -310  who sent it: loopback, source routes, reverse path, a container's bridge and address
+ *   arrival  prerouting -150  strong host: only at the address of the interface it came in by
+ *   forward  forward -10      judged by class, every packet of the side that opened the flow
+ *   input    input -10        the same for this machine and for what the engine's proxy publishes on it
+ *   leave    postrouting -310 local users; the accept bit is cleared
+ *
+ * meta priority carries a class number inside our own chains only, and is what it was when a packet leaves them.
+ */
+
+#define PRIORITY_GUARD -310
+#define PRIORITY_ARRIVAL -150
+#define PRIORITY_JUDGE -10
+#define PRIORITY_LEAVE -310
+
+#define NO_SYN_MASK 0x17 /* fin, syn, rst, ack */
+#define SYN 0x02
+#define FIB_LOCAL 2 /* RTN_LOCAL */
+#define FIB_BROADCAST 3 /* RTN_BROADCAST */
+#define CT_INVALID 1
+#define CT_ESTABLISHED 2
+#define CT_RELATED 4
+#define CT_NEW 8
+#define CT_REPLY 1
+#define CT_ORIGINAL 0
+#define NONE 0
+
+static const struct chain_text {
+	const char *chain;
+	struct stmt stmts[8];
+} texts[] = {
+	{ "guard", { NAME(IIFNAME, "lo"), ACCEPT } },
+	{ "guard", { IPV4, NET4(IP_DADDR, 127, 8), GOTO("drop-loopback") } },
+	{ "guard", { IPV4, NET4(IP_SADDR, 127, 8), GOTO("drop-loopback") } },
+	{ "guard", { IPV6, LOOPBACK6(IP6_DADDR), GOTO("drop-loopback") } },
+	{ "guard", { IPV6, LOOPBACK6(IP6_SADDR), GOTO("drop-loopback") } },
+	{ "guard", { IPV4, IS(IP_LSRR, 1), GOTO("drop-source-route") } },
+	{ "guard", { IPV4, IS(IP_SSRR, 1), GOTO("drop-source-route") } },
+	{ "guard", { IPV6, IS(RT_TYPE, 0), GOTO("drop-source-route") } },
+	{ "guard", { IPV4, IS(FIB_DADDR_TYPE, FIB_BROADCAST), NOT(FIB_DADDR_IIF_TYPE, FIB_BROADCAST),
+		     GOTO("drop-broadcast") } },
+	/* what a host sends before it has an address, and what never leaves its link */
+	{ "guard", { IPV4, ANY4(IP_SADDR), PROTO(IPPROTO_UDP), IS(TH_SPORT, 68), IS(TH_DPORT, 67), ACCEPT } },
+	{ "guard", { IPV6, ANY6(IP6_SADDR), PROTO(IPPROTO_ICMPV6), IN("unaddressed", ICMPV6_TYPE), ACCEPT } },
+	{ "guard", { IPV6, LINK_LOCAL6(IP6_SADDR), ACCEPT } },
+	{ "guard", { IN("bridges", IIFNAME), GOTO("guard-container") } },
+	{ "guard", { IN("muted_interfaces", IIFNAME), JUMP("guard-muted") } },
+	{ "guard", { IN("uplink_names", IIFNAME), GOTO("guard-uplink") } },
+	{ "guard", { IS(FIB_SADDR_IIF_OIF, 0), GOTO("drop-spoofed") } },
+	{ "guard", { ACCEPT } },
+
+	{ "guard-uplink", { NOT_IN("uplinks", FIB_SADDR_OIF), GOTO("drop-spoofed") } },
+	{ "guard-uplink", { ACCEPT } },
+
+	{ "guard-container", { JUMP("guard-muted") } },
+	{ "guard-container", { JUMP("source") } },
+	{ "guard-container", { IS(PRIORITY, NONE), GOTO("drop-unknown-source") } },
+	{ "guard-container", { SET_PRIORITY(NONE), ACCEPT } },
+
+	{ "guard-muted", { JUMP("source") } },
+	{ "guard-muted", { IN("disabled", PRIORITY), GOTO("drop-disabled") } },
+	{ "guard-muted", { IN("quarantined", PRIORITY), GOTO("guard-quarantine") } },
+	{ "guard-muted", { SET_PRIORITY(NONE) } },
+
+	{ "guard-quarantine", { SET_PRIORITY(NONE) } },
+	{ "guard-quarantine", { IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
+	{ "guard-quarantine", { IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53),
+				ACCEPT } },
+	{ "guard-quarantine", { GOTO("drop-disabled") } },
+
+	{ "arrival", { NAME(IIFNAME, "lo"), ACCEPT } },
+	{ "arrival", { IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
+	{ "arrival", { NOT(FIB_DADDR_TYPE, FIB_LOCAL), ACCEPT } },
+	{ "arrival", { IS(FIB_DADDR_IIF_TYPE, FIB_LOCAL), ACCEPT } },
+	{ "arrival", { IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
+	{ "arrival", { IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
+	{ "arrival", { IPV4, IN("published4", L4PROTO, TH_DPORT), ACCEPT } },
+	{ "arrival", { IPV6, IN("published6", L4PROTO, TH_DPORT), ACCEPT } },
+	{ "arrival", { GOTO("drop-other-interface") } },
+
+	{ "forward", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
+	{ "forward", { JUMP("ended") } },
+	{ "forward", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), GOTO("accept-reply") } },
+	{ "forward", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE),
+		       GOTO("accept-reply") } },
+	{ "forward", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE),
+		       GOTO("accept-reply") } },
+	{ "forward", { IN("kept", IIFNAME), IN("kept", OIFNAME), ACCEPT } },
+	{ "forward", { IN("alike", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward", { IPV6, LINK_LOCAL6(IP6_SADDR), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward", { IPV6, ANY6(IP6_SADDR), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward", { GOTO("judge") } },
+
+	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
+	{ "input", { JUMP("ended") } },
+	{ "input", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
+	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
+	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
+	{ "input", { IN("kept", IIFNAME), JUMP("input-kept") } },
+	{ "input", { PROTO(IPPROTO_ICMPV6), IPV6, IS(IP6_HOPLIMIT, 255), IN("neighbour", ICMPV6_TYPE), ACCEPT } },
+	{ "input", { PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), ACCEPT } },
+	{ "input", { IN("uplink_names", IIFNAME), JUMP("input-uplink") } },
+	{ "input", { IN("lans", IIFNAME), JUMP("input-lan") } },
+	{ "input", { GOTO("judge") } },
+
+	/* the machine's own input rules decide, but for what the engine's proxy publishes */
+	{ "input-kept", { JUMP("front") } },
+	{ "input-kept", { IS(PRIORITY, NONE), ACCEPT } },
+	{ "input-kept", { SET_PRIORITY(NONE) } },
+
+	{ "input-uplink", { PROTO(IPPROTO_ICMPV6), IPV6, IS(IP6_HOPLIMIT, 255), IS(ICMPV6_TYPE, ND_ROUTER_ADVERT),
+			    ACCEPT } },
+	{ "input-uplink", { IPV4, PROTO(IPPROTO_UDP), IS(TH_SPORT, 67), IS(TH_DPORT, 68), ACCEPT } },
+	{ "input-uplink", { IPV6, LINK_LOCAL6(IP6_SADDR), PROTO(IPPROTO_UDP), IS(TH_SPORT, 547), IS(TH_DPORT, 546),
+			    ACCEPT } },
+
+	{ "input-lan", { PROTO(IPPROTO_UDP), IN("dhcp_servers", TH_DPORT), ACCEPT } },
+	{ "input-lan", { PROTO(IPPROTO_ICMP), IS(ICMP_TYPE, ICMP_ECHO), ACCEPT } },
+	{ "input-lan", { PROTO(IPPROTO_ICMPV6), IS(ICMPV6_TYPE, ICMP6_ECHO_REQUEST), ACCEPT } },
+	{ "input-lan", { PROTO(IPPROTO_ICMPV6), IPV6, IS(IP6_HOPLIMIT, 255), IS(ICMPV6_TYPE, ND_ROUTER_SOLICIT),
+			 ACCEPT } },
+	{ "input-lan", { PROTO(IPPROTO_IGMP), ACCEPT } },
+
+	{ "ended", { IPV4, IN("ended4", IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
+	{ "ended", { IPV6, IN("ended6", IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
+
+	{ "judge", { BITS(CT_STATE, CT_INVALID), GOTO("drop-invalid") } },
+	{ "judge", { BITS(CT_STATE, CT_NEW), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, NO_SYN_MASK, SYN),
+		     NOT_IN("grace", L4PROTO), GOTO("drop-no-flow") } },
+	{ "judge", { JUMP("source") } },
+	{ "judge", { VMAP("classes", PRIORITY) } },
+	{ "judge", { GOTO("drop-unknown-source") } },
+
+	/* the class of who sent it: 0 when nobody known */
+	{ "source", { SET_PRIORITY(NONE) } },
+	{ "source", { IPV4, PRIORITY_MAP("id4", IIFNAME, IP_SADDR), RETURN } },
+	{ "source", { IPV6, PRIORITY_MAP("id6", IIFNAME, IP6_SADDR), RETURN } },
+	{ "source", { IPV4, PRIORITY_MAP("range4", IIFNAME, IP_SADDR) } },
+	{ "source", { IPV6, PRIORITY_MAP("range6", IIFNAME, IP6_SADDR) } },
+
+	/* the class of who it is for */
+	{ "target", { SET_PRIORITY(NONE) } },
+	{ "target", { IS(OIF, 0), GOTO("target-host") } },
+	{ "target", { IPV4, PRIORITY_MAP("id4", OIFNAME, IP_DADDR), RETURN } },
+	{ "target", { IPV6, PRIORITY_MAP("id6", OIFNAME, IP6_DADDR), RETURN } },
+	{ "target", { IPV4, PRIORITY_MAP("range4", OIFNAME, IP_DADDR) } },
+	{ "target", { IPV6, PRIORITY_MAP("range6", OIFNAME, IP6_DADDR) } },
+
+	{ "target-host", { JUMP("front") } },
+	{ "target-host", { NOT(PRIORITY, NONE), RETURN } },
+	{ "target-host", { IPV4, PRIORITY_MAP("here4", IP_DADDR), RETURN } },
+	{ "target-host", { IPV6, PRIORITY_MAP("here6", IP6_DADDR), RETURN } },
+
+	/* the published ports of the container that the engine's proxy here leads to: 0 when it is no such port */
+	{ "front", { SET_PRIORITY(NONE) } },
+	{ "front", { IPV4, PRIORITY_MAP("bound4", IP_DADDR, L4PROTO, TH_DPORT), RETURN } },
+	{ "front", { IPV6, PRIORITY_MAP("bound6", IP6_DADDR, L4PROTO, TH_DPORT), RETURN } },
+	{ "front", { IPV4, PRIORITY_MAP("wild4", L4PROTO, TH_DPORT) } },
+	{ "front", { IPV6, PRIORITY_MAP("wild6", L4PROTO, TH_DPORT) } },
+
+	{ "accept-reply", { SET_MARK, ACCEPT } },
+
+	/* what the kernel's forwarding set before us: rt_tos2priority() of net/ipv4/route.c, 0 for IPv6 */
+	{ "restore", { SET_PRIORITY(NONE) } },
+	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x08), SET_PRIORITY(2) } },
+	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x10), SET_PRIORITY(6) } },
+	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x18), SET_PRIORITY(4) } },
+
+	{ "leave", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
+	{ "leave", { IN("guarded_bridges", OIFNAME), NOT(SKUID, 0), IS(CT_DIRECTION, CT_ORIGINAL),
+		     GOTO("drop-local-user") } },
+	{ "leave", { NAME(OIFNAME, "lo"), IN("guarded_ports", L4PROTO, TH_DPORT), NOT(SKUID, 0),
+		     IS(CT_DIRECTION, CT_ORIGINAL), GOTO("drop-local-user") } },
+};
+
+static const struct {
+	const char *name;
+	enum hook hook;
+	int priority;
+	bool drop;
+} chains[] = {
+	{ "guard", HOOK_PREROUTING, PRIORITY_GUARD, false },
+	{ "arrival", HOOK_PREROUTING, PRIORITY_ARRIVAL, false },
+	{ "forward", HOOK_FORWARD, PRIORITY_JUDGE, true },
+	{ "input", HOOK_INPUT, PRIORITY_JUDGE, true },
+	{ "leave", HOOK_POSTROUTING, PRIORITY_LEAVE, false },
+	{ "guard-uplink", HOOK_NONE, 0, false },
+	{ "guard-container", HOOK_NONE, 0, false },
+	{ "guard-muted", HOOK_NONE, 0, false },
+	{ "guard-quarantine", HOOK_NONE, 0, false },
+	{ "input-kept", HOOK_NONE, 0, false },
+	{ "input-uplink", HOOK_NONE, 0, false },
+	{ "input-lan", HOOK_NONE, 0, false },
+	{ "ended", HOOK_NONE, 0, false },
+	{ "judge", HOOK_NONE, 0, false },
+	{ "source", HOOK_NONE, 0, false },
+	{ "target", HOOK_NONE, 0, false },
+	{ "target-host", HOOK_NONE, 0, false },
+	{ "front", HOOK_NONE, 0, false },
+	{ "accept", HOOK_NONE, 0, false },
+	{ "accept-reply", HOOK_NONE, 0, false },
+	{ "restore", HOOK_NONE, 0, false },
+};
+
+static int add(struct ruleset *ruleset, const char *chain, const struct stmt *stmts)
+{
+	size_t n = 0;
+
+	while (n < STMTS_MAX && (stmts[n].kind != STMT_COMPARE || stmts[n].n_fields))
+		n++;
+	return chain_add_rule(ruleset_chain(ruleset, chain), stmts, n);
+}
+
+#define RULE(...)                                                                                                      \
+	(struct stmt[STMTS_MAX])                                                                                       \
+	{                                                                                                              \
+		__VA_ARGS__                                                                                            \
+	}
+
+/* A chain for each reason: log within a limit, count, drop. */
+static int add_drops(struct ruleset *ruleset, const struct compile_options *options)
+{
+	for (int i = REASON_NONE + 1; i < _REASON_MAX; i++) {
+		const char *id = reason_info((enum reason)i)->id;
+		const char *name = ruleset_string(ruleset, DROP_CHAIN_PREFIX "%s", id);
+		const char *prefix = ruleset_string(ruleset, LOG_PREFIX "%s", id);
+		int r;
+
+		if (!name || !prefix || !ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false))
+			return -ENOMEM;
+		if (options->log_all)
+			r = add(ruleset, name, RULE(LOG(prefix)));
+		else
+			r = add(ruleset, name, RULE(LIMIT(20), LOG(prefix)));
+		if (r < 0 || add(ruleset, name, RULE(COUNTER, DROP)) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What depends on a number of this machine: the limit of flows, and the class of the machine itself. */
+static int add_numbers(struct ruleset *ruleset, const struct model *model)
+{
+	unsigned connections = model->policy->settings.connections;
+	int r = 0;
+
+	if (connections) {
+		r = add(ruleset, "accept",
+			RULE(IN("limited", IIFNAME), BITS(CT_STATE, CT_NEW), IPV4,
+			     COUNT_OVER("flows4", IP_SADDR, connections), GOTO("drop-flow-limit")));
+		if (r >= 0)
+			r = add(ruleset, "accept",
+				RULE(IN("limited", IIFNAME), BITS(CT_STATE, CT_NEW), IPV6,
+				     COUNT_OVER("flows6", IP6_SADDR, connections), GOTO("drop-flow-limit")));
+	}
+	if (r >= 0)
+		r = add(ruleset, "accept", RULE(JUMP("restore")));
+	if (r >= 0)
+		r = add(ruleset, "accept", RULE(SET_MARK, ACCEPT));
+	if (r >= 0)
+		r = add(ruleset, "target-host", RULE(SET_PRIORITY(model->classes[model->host].number)));
+	return r;
+}
+
+int chains_fill(struct ruleset *ruleset, const struct model *model, const struct compile_options *options)
+{
+	for (size_t i = 0; i < ELEMENTSOF(chains); i++)
+		if (!ruleset_add_chain(ruleset, chains[i].name, chains[i].hook, chains[i].priority, chains[i].drop))
+			return -ENOMEM;
+	for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+		if (add(ruleset, texts[i].chain, texts[i].stmts) < 0)
+			return -ENOMEM;
+	if (add_numbers(ruleset, model) < 0)
+		return -ENOMEM;
+	return add_drops(ruleset, options);
+}
