@@ -94,7 +94,7 @@ enum status log_follow(const struct command *command, struct api_client *client)
 		_cleanup_(json_decrefp) json_t *event = NULL;
 
 		if (api_client_next_event(client, &event, &error) < 0) {
-			print_error(error.text);
+			print_failure(error.text);
 			return STATUS_REFUSED;
 		}
 		if (command->options[OPTION_JSON])

@@ -27,7 +27,7 @@ static void print_verb_usage(const struct verb *verb, FILE *stream)
 
 static enum status wrong_usage(const struct verb *verb, const struct error *error)
 {
-	print_error(error->text);
+	print_failure(error->text);
 	if (verb)
 		print_verb_usage(verb, stderr);
 	return STATUS_USAGE;
@@ -64,7 +64,7 @@ static enum status cannot_connect(const char *path, const struct error *error)
 		      stderr);
 		return STATUS_REFUSED;
 	default:
-		print_error(error->text);
+		print_failure(error->text);
 		return STATUS_REFUSED;
 	}
 }
@@ -80,7 +80,7 @@ static enum status perform(const struct command *command, json_t *request)
 	if (api_client_connect(path, &client, &error) < 0)
 		return cannot_connect(path, &error);
 	if (api_client_call(client, request, &result, &error) < 0) {
-		print_error(error.text);
+		print_failure(error.text);
 		return STATUS_REFUSED;
 	}
 	if (verb->follow)
@@ -131,7 +131,7 @@ static enum status run(int argc, char **argv)
 	if (r == -EINVAL)
 		return wrong_usage(command.verb, &error);
 	if (r < 0) {
-		print_error(error.text);
+		print_failure(error.text);
 		return STATUS_REFUSED;
 	}
 	return perform(&command, request);

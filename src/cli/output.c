@@ -90,7 +90,7 @@ void print_line(const char *text)
 	putchar('\n');
 }
 
-void print_error(const char *text)
+void print_failure(const char *text)
 {
 	fflush(stdout);
 	fputs("spr: ", stderr);

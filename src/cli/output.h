@@ -27,7 +27,7 @@ void print_list(const char *title, const json_t *list);
 void print_section(const char *title, const json_t *list);
 
 /* "spr: " and a message to standard error. */
-void print_error(const char *text);
+void print_failure(const char *text);
 
 /* A value as one text: the caller's to free; NULL without memory. */
 char *json_cell(const json_t *value);
