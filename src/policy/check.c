@@ -240,7 +240,9 @@ static int check_selector_form(const struct check *c, const struct selector *sel
 		return fault_wrap(c, text);
 	same = back.kind == selector->kind && back.member_kind == selector->member_kind;
 	selector_clear(&back);
-	return same ? 0 : fault(c, text, "the name '%s' means something else when it stands alone: use KIND:NAME", text);
+	if (!same)
+		return fault(c, text, "the name '%s' means something else when it stands alone: use KIND:NAME", text);
+	return 0;
 }
 
 static int check_selector(const struct check *c, const struct selector *selector)
@@ -322,7 +324,8 @@ static int check_rule(const struct check *c, const struct member *rule)
 		prefix_text(&rule->source[i], prefix);
 		addr_text(&rule->route_dst, text);
 		if (rule->route_dst.family && rule->route_dst.family != rule->source[i].addr.family)
-			return fault(c, text, "route_dst %s and the source %s are not both IPv4 or both IPv6", text, prefix);
+			return fault(c, text, "route_dst %s and the source %s are not both IPv4 or both IPv6", text,
+				     prefix);
 	}
 	return 0;
 }
@@ -368,6 +371,11 @@ static int check_members(struct check *c)
 	return fault(c, "", "there are two entries of this name: make one of them");
 }
 
+static size_t rule_sources(const struct member *member)
+{
+	return member->kind == MEMBER_RULE ? member->n_source : 0;
+}
+
 /* No two rules may own the same range of the same interface: an address would have two members. */
 static int check_sources(struct check *c)
 {
@@ -379,12 +387,12 @@ static int check_sources(struct check *c)
 	size_t n = 0, room = 0;
 
 	for (size_t i = 0; i < policy->n_members; i++)
-		room += policy->members[i].kind == MEMBER_RULE ? policy->members[i].n_source : 0;
+		room += rule_sources(&policy->members[i]);
 	sources = room ? calloc(room, sizeof(*sources)) : NULL;
 	if (room && !sources)
 		return no_memory(c);
 	for (size_t i = 0; i < policy->n_members; i++)
-		for (size_t j = 0; n < room && policy->members[i].kind == MEMBER_RULE && j < policy->members[i].n_source; j++)
+		for (size_t j = 0; j < rule_sources(&policy->members[i]); j++)
 			sources[n++] = (struct source){ &policy->members[i], &policy->members[i].source[j] };
 	if (find_twice(sources, n, sizeof(*sources), compare_sources, &twice) < 0)
 		return no_memory(c);
@@ -395,8 +403,8 @@ static int check_sources(struct check *c)
 	c->name = found->rule->name;
 	c->place = found->rule->place;
 	prefix_text(found->prefix, text);
-	return fault(c, text, "the range %s of %s is here twice, or in two rules: one address can be one member only", text,
-		     found->rule->interface);
+	return fault(c, text, "the range %s of %s is here twice, or in two rules: one address can be one member only",
+		     text, found->rule->interface);
 }
 
 static int check_interfaces(struct check *c)

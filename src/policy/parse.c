@@ -165,7 +165,9 @@ static int (*const readers[_VALUE_TYPE_MAX])(const char *text, void *item, struc
 
 static int form_error(const struct parse *p, const struct schema_key *key, const json_t *node)
 {
-	static const char *const names[] = { [JSON_OBJECT] = "a mapping", [JSON_ARRAY] = "a list", [JSON_STRING] = "a word" };
+	static const char *const names[] = {
+		[JSON_OBJECT] = "a mapping", [JSON_ARRAY] = "a list", [JSON_STRING] = "a word"
+	};
 
 	error_set(p->error, EINVAL, "'%s' takes %s; here is %s", key->name, value_forms[key->type].sentence,
 		  names[json_typeof(node)]);
@@ -182,7 +184,8 @@ static int parse_item(const struct parse *p, const struct schema_key *key, json_
 	if (!json_is_string(node) || (key->type == VALUE_BOOL && !tree_is_plain(p->tree, node)))
 		return form_error(p, key, node);
 	if (tree_is_null(p->tree, node)) {
-		error_set(p->error, EINVAL, "there is no value here; a name that reads like this needs quotation marks");
+		error_set(p->error, EINVAL,
+			  "there is no value here; a name that reads like this needs quotation marks");
 		return wrap_node(p, node);
 	}
 	return readers[key->type](json_string_value(node), item, p->error) < 0 ? wrap_node(p, node) : 0;
@@ -289,7 +292,8 @@ static int parse_entry(const struct parse *p, const struct schema_keys *keys, js
 	return 0;
 }
 
-static int parse_entries(const struct parse *p, const struct schema_section *section, json_t *node, struct policy *policy)
+static int parse_entries(const struct parse *p, const struct schema_section *section, json_t *node,
+			 struct policy *policy)
 {
 	void **items = SCHEMA_AT(void *, policy, section->offset);
 	size_t *n = SCHEMA_AT(size_t, policy, section->count), i;
@@ -328,7 +332,8 @@ static int unknown_section(const struct parse *p, const char *name, const json_t
 	word_unknown(p->error, "section", name, names, n);
 	for (size_t i = 0; i < n_schema_reserved; i++)
 		if (strcmp(name, schema_reserved[i]) == 0)
-			error_set(p->error, EINVAL, "the section '%s' is not known in this version of spr: take it out", name);
+			error_set(p->error, EINVAL, "the section '%s' is not known in this version of spr: take it out",
+				  name);
 	return wrap_place(p, tree_key_place(p->tree, value));
 }
 

@@ -87,26 +87,35 @@ static void entry_clear(const struct schema_keys *keys, void *entry)
 	}
 }
 
+static int list_copy(const struct schema_key *key, const void *from, void *to)
+{
+	const char *items = *SCHEMA_AT(char *const, from, key->offset);
+	size_t n = *SCHEMA_AT(const size_t, from, key->count), size = value_forms[key->type].size;
+	void **copies = SCHEMA_AT(void *, to, key->offset);
+
+	for (size_t i = 0; i < n; i++) {
+		void *slot = array_grow(copies, SCHEMA_AT(size_t, to, key->count), size);
+		int r = slot ? item_copy(key, items + i * size, slot) : -ENOMEM;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 /* `to` is zero before; what was copied before a failure stays in it. */
 static int entry_copy(const struct schema_keys *keys, const void *from, void *to)
 {
 	for (size_t i = 0; i < keys->n_keys; i++) {
 		const struct schema_key *key = &keys->keys[i];
-		size_t size = value_forms[key->type].size;
-		const char *items = SCHEMA_AT(const char, from, key->offset);
-		int r = 0;
+		int r;
 
 		if (key->said)
 			*SCHEMA_AT(bool, to, key->said) = *SCHEMA_AT(const bool, from, key->said);
-		if (!value_forms[key->type].list)
-			r = item_copy(key, items, SCHEMA_AT(void, to, key->offset));
+		if (value_forms[key->type].list)
+			r = list_copy(key, from, to);
 		else
-			items = *(char *const *)items;
-		for (size_t j = 0; r >= 0 && key->count && j < *SCHEMA_AT(const size_t, from, key->count); j++) {
-			void *slot = array_grow(SCHEMA_AT(void *, to, key->offset), SCHEMA_AT(size_t, to, key->count), size);
-
-			r = slot ? item_copy(key, items + j * size, slot) : -ENOMEM;
-		}
+			r = item_copy(key, SCHEMA_AT(const void, from, key->offset), SCHEMA_AT(void, to, key->offset));
 		if (r < 0)
 			return r;
 	}
@@ -133,9 +142,10 @@ static bool entry_equal(const struct schema_keys *keys, const void *a, const voi
 
 		if (key->said && *SCHEMA_AT(const bool, a, key->said) != *SCHEMA_AT(const bool, b, key->said))
 			return false;
-		if (value_forms[key->type].list ?
-			    !list_equal(key, a, b) :
-			    !item_equal(key, SCHEMA_AT(const void, a, key->offset), SCHEMA_AT(const void, b, key->offset)))
+		if (value_forms[key->type].list && !list_equal(key, a, b))
+			return false;
+		if (!value_forms[key->type].list &&
+		    !item_equal(key, SCHEMA_AT(const void, a, key->offset), SCHEMA_AT(const void, b, key->offset)))
 			return false;
 	}
 	return true;

@@ -304,7 +304,8 @@ static bool emit_node(struct out *out, const json_t *node)
 	char text[24];
 
 	if (json_is_array(node))
-		return emit_list(out, node, flow_width(node) + 6 <= LINE_MAX_COLUMNS && !json_is_object(json_array_get(node, 0)));
+		return emit_list(out, node,
+				 flow_width(node) + 6 <= LINE_MAX_COLUMNS && !json_is_object(json_array_get(node, 0)));
 	if (json_is_object(node))
 		return emit_map(out, node, flow_width(node) + 2 <= LINE_MAX_COLUMNS);
 	if (json_is_string(node))
@@ -323,8 +324,10 @@ static bool emit_document(struct out *out, const json_t *root)
 	json_t *section;
 	bool ok;
 
-	ok = yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) && yaml_emitter_emit(&out->emitter, &event) &&
-	     yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) && yaml_emitter_emit(&out->emitter, &event) &&
+	ok = yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING) &&
+	     yaml_emitter_emit(&out->emitter, &event) &&
+	     yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1) &&
+	     yaml_emitter_emit(&out->emitter, &event) &&
 	     yaml_mapping_start_event_initialize(&event, NULL, NULL, 1, YAML_BLOCK_MAPPING_STYLE) &&
 	     yaml_emitter_emit(&out->emitter, &event);
 	json_object_foreach((json_t *)root, name, section)

@@ -47,16 +47,26 @@ static const struct schema_key publish_rows[] = {
 const struct schema_keys schema_publish_keys = { "an entry of publish", publish_rows, ELEMENTSOF(publish_rows) };
 
 /* What members of all kinds have. */
-#define MEMBER_POLICIES                                                                                                \
-	{ ROW(member, policies, "policies", VALUE_POLICIES),                                                           \
-	  .help = "What the member may do: wan, dns, lan, lan_upstream, api, noapi, disabled, quarantine." }
-#define MEMBER_GROUPS                                                                                                  \
-	{ LIST(member, groups, "groups", VALUE_WORDS), .said = offsetof(struct member, has_groups),                    \
-	  .help = "Groups that the member is in. Each has an entry in the section groups." }
-#define MEMBER_TAGS                                                                                                    \
-	{ LIST(member, tags, "tags", VALUE_WORDS), .help = "Labels to select the member by, as tag:NAME." }
-#define MEMBER_COMMENT                                                                                                 \
-	{ ROW(member, comment, "comment", VALUE_COMMENT), .help = "A line for people." }
+#define MEMBER_POLICIES                                                                                       \
+	{                                                                                                     \
+		ROW(member, policies, "policies", VALUE_POLICIES),                                            \
+			.help = "What the member may do: wan, dns, lan, lan_upstream, api, noapi, disabled, " \
+				"quarantine."                                                                 \
+	}
+#define MEMBER_GROUPS                                                                                    \
+	{                                                                                                \
+		LIST(member, groups, "groups", VALUE_WORDS),                                             \
+			.said = offsetof(struct member, has_groups),                                     \
+			.help = "Groups that the member is in. Each has an entry in the section groups." \
+	}
+#define MEMBER_TAGS                                                                                             \
+	{                                                                                                       \
+		LIST(member, tags, "tags", VALUE_WORDS), .help = "Labels to select the member by, as tag:NAME." \
+	}
+#define MEMBER_COMMENT                                                                       \
+	{                                                                                    \
+		ROW(member, comment, "comment", VALUE_COMMENT), .help = "A line for people." \
+	}
 
 static const struct schema_key network_rows[] = {
 	{ ROW(member, name, "name", VALUE_MEMBER_NAME), .required = true,
@@ -82,7 +92,8 @@ static const struct schema_key container_rows[] = {
 };
 
 static const struct schema_key rule_rows[] = {
-	{ ROW(member, name, "name", VALUE_MEMBER_NAME), .required = true, .help = "The name that rule:NAME refers to." },
+	{ ROW(member, name, "name", VALUE_MEMBER_NAME), .required = true,
+	  .help = "The name that rule:NAME refers to." },
 	{ ROW(member, interface, "interface", VALUE_INTERFACE), .required = true,
 	  .help = "The interface that its packets come in by." },
 	{ LIST(member, source, "source", VALUE_SOURCES), .required = true,
@@ -113,7 +124,10 @@ static const struct schema_key settings_rows[] = {
 	  .help = "How many connections one member may have open; 0 is no limit." },
 };
 
-#define KEYS(rows, what) { what, rows, ELEMENTSOF(rows) }
+#define KEYS(rows, what)                     \
+	{                                    \
+		what, rows, ELEMENTSOF(rows) \
+	}
 static const struct schema_keys interface_keys = KEYS(interface_rows, "an entry of interfaces");
 static const struct schema_keys network_keys = KEYS(network_rows, "an entry of networks");
 static const struct schema_keys container_keys = KEYS(container_rows, "an entry of containers");
@@ -122,8 +136,8 @@ static const struct schema_keys group_keys = KEYS(group_rows, "an entry of group
 const struct schema_keys schema_grant_keys = KEYS(grant_rows, "an entry of allow or block");
 static const struct schema_keys settings_keys = KEYS(settings_rows, "settings");
 
-#define ENTRIES(s, field)                                                                                              \
-	.list = true, .size = sizeof(struct s), .offset = offsetof(struct policy, field),                              \
+#define ENTRIES(s, field)                                                                 \
+	.list = true, .size = sizeof(struct s), .offset = offsetof(struct policy, field), \
 	.count = offsetof(struct policy, n_##field), .place = offsetof(struct s, place)
 
 const struct schema_section schema_sections[] = {

@@ -112,7 +112,8 @@ static int properties_check(const struct builder *b, const yaml_event_t *event)
 
 	switch (event->type) {
 	case YAML_ALIAS_EVENT:
-		return error_at(b, place_of(event->start_mark), "aliases (*name) are not used here: write the value out");
+		return error_at(b, place_of(event->start_mark),
+				"aliases (*name) are not used here: write the value out");
 	case YAML_SCALAR_EVENT:
 		anchor = event->data.scalar.anchor;
 		tag = event->data.scalar.tag;
@@ -242,8 +243,8 @@ static int build(struct builder *b, const yaml_event_t *event, const struct plac
 	if (event->type == YAML_SCALAR_EVENT)
 		return build_scalar(b, event, key, ret);
 	if (b->depth >= TREE_DEPTH_MAX)
-		return error_at(b, place_of(event->start_mark), "lists and mappings inside each other: more than %d deep",
-				TREE_DEPTH_MAX);
+		return error_at(b, place_of(event->start_mark),
+				"lists and mappings inside each other: more than %d deep", TREE_DEPTH_MAX);
 	b->depth++;
 	r = event->type == YAML_SEQUENCE_START_EVENT ? build_list(b, event, key, ret) : build_map(b, event, key, ret);
 	b->depth--;
@@ -264,10 +265,12 @@ static int build_stream(struct builder *b)
 			return r;
 		type = event.type;
 		if (type == YAML_DOCUMENT_START_EVENT && seen)
-			r = error_at(b, place_of(event.start_mark), "a second document begins here: there can be only one");
+			r = error_at(b, place_of(event.start_mark),
+				     "a second document begins here: there can be only one");
 		else if (type == YAML_DOCUMENT_START_EVENT)
 			seen = true;
-		else if (type != YAML_STREAM_START_EVENT && type != YAML_DOCUMENT_END_EVENT && type != YAML_STREAM_END_EVENT)
+		else if (type != YAML_STREAM_START_EVENT && type != YAML_DOCUMENT_END_EVENT &&
+			 type != YAML_STREAM_END_EVENT)
 			r = build(b, &event, &(struct place){ 0 }, &b->tree->root);
 		yaml_event_delete(&event);
 		if (r < 0 || type == YAML_STREAM_END_EVENT)
@@ -421,8 +424,7 @@ struct place tree_find(const struct tree *tree, struct place entry, const char *
 		const struct node *node = &tree->nodes[i];
 		const json_t *found;
 
-		if (!json_is_object(node->json) || node->place.line != entry.line ||
-		    node->place.column != entry.column)
+		if (!json_is_object(node->json) || node->place.line != entry.line || node->place.column != entry.column)
 			continue;
 		found = find_word((json_t *)node->json, word);
 		if (found)

@@ -21,7 +21,8 @@ static const char *const kind_words[_MEMBER_KIND_MAX] = {
 };
 
 /* By bit number. */
-static const char *const policy_words[] = { "wan", "dns", "lan", "lan_upstream", "api", "noapi", "disabled", "quarantine" };
+static const char *const policy_words[] = { "wan", "dns",   "lan",	"lan_upstream",
+					    "api", "noapi", "disabled", "quarantine" };
 
 static const char *const zone_words[_ZONE_MAX] = {
 	[ZONE_INTERNET] = "internet",
@@ -40,12 +41,23 @@ static const struct protocol {
 	uint8_t number;
 	bool ports;
 } protocols[] = {
-	{ "tcp", IPPROTO_TCP, true },	  { "udp", IPPROTO_UDP, true },	      { "sctp", IPPROTO_SCTP, true },
-	{ "dccp", IPPROTO_DCCP, true },	  { "udplite", IPPROTO_UDPLITE, true }, { "icmp", IPPROTO_ICMP, false },
-	{ "icmpv6", IPPROTO_ICMPV6, false }, { "igmp", IPPROTO_IGMP, false }, { "gre", IPPROTO_GRE, false },
-	{ "esp", IPPROTO_ESP, false },	  { "ah", IPPROTO_AH, false },	      { "ipip", IPPROTO_IPIP, false },
-	{ "sit", IPPROTO_IPV6, false },	  { "ospf", 89, false },	      { "pim", IPPROTO_PIM, false },
-	{ "vrrp", 112, false },		  { "l2tp", 115, false },
+	{ "tcp", IPPROTO_TCP, true },
+	{ "udp", IPPROTO_UDP, true },
+	{ "sctp", IPPROTO_SCTP, true },
+	{ "dccp", IPPROTO_DCCP, true },
+	{ "udplite", IPPROTO_UDPLITE, true },
+	{ "icmp", IPPROTO_ICMP, false },
+	{ "icmpv6", IPPROTO_ICMPV6, false },
+	{ "igmp", IPPROTO_IGMP, false },
+	{ "gre", IPPROTO_GRE, false },
+	{ "esp", IPPROTO_ESP, false },
+	{ "ah", IPPROTO_AH, false },
+	{ "ipip", IPPROTO_IPIP, false },
+	{ "sit", IPPROTO_IPV6, false },
+	{ "ospf", 89, false },
+	{ "pim", IPPROTO_PIM, false },
+	{ "vrrp", 112, false },
+	{ "l2tp", 115, false },
 };
 
 /* The next character of UTF-8 text, moving on; -1 when it is not UTF-8 (RFC 3629). */
@@ -185,7 +197,8 @@ int policies_check(unsigned policies, struct error *error)
 	if ((policies & POLICY_DISABLED) && policies != POLICY_DISABLED)
 		return error_set(error, EINVAL, "the policy disabled stands alone: take the others out, or disabled");
 	if ((policies & POLICY_QUARANTINE) && (policies & ~(unsigned)(POLICY_QUARANTINE | POLICY_DNS)))
-		return error_set(error, EINVAL, "the policy quarantine goes with dns only: take the others out, or quarantine");
+		return error_set(error, EINVAL,
+				 "the policy quarantine goes with dns only: take the others out, or quarantine");
 	if (policies & ~((1u << ELEMENTSOF(policy_words)) - 1))
 		return error_set(error, EINVAL, "there is a policy in this set that this version does not know");
 	return 0;
@@ -207,8 +220,8 @@ static int text_check(const char *text, size_t max, const char *what, struct err
 		if (c < 0)
 			return error_set(error, EINVAL, "%s '%s' is not UTF-8 text", what, shown);
 		if (!is_printable(c))
-			return error_set(error, EINVAL, "%s '%s' holds the character U+%04lX, which cannot be printed", what,
-					 shown, (unsigned long)c);
+			return error_set(error, EINVAL, "%s '%s' holds the character U+%04lX, which cannot be printed",
+					 what, shown, (unsigned long)c);
 	}
 	if (*text == ' ' || text[strlen(text) - 1] == ' ')
 		return error_set(error, EINVAL, "%s '%s' begins or ends with a space", what, shown);
@@ -251,7 +264,8 @@ int interface_name_check(const char *name, struct error *error)
 		return r;
 	word_show(name, shown);
 	if (strlen(name) >= IFNAMSIZ)
-		return error_set(error, EINVAL, "the interface name '%s' is too long: at most %d bytes", shown, IFNAMSIZ - 1);
+		return error_set(error, EINVAL, "the interface name '%s' is too long: at most %d bytes", shown,
+				 IFNAMSIZ - 1);
 	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return error_set(error, EINVAL, "'%s' cannot be the name of an interface", shown);
 	if (strpbrk(name, "/: '\"`"))
@@ -292,8 +306,8 @@ int source_parse(const char *text, struct prefix *ret, struct error *error)
 		return error_set(error, EINVAL, "'%s' is not an address or a range such as 192.168.77.0/24", shown);
 	whole = (struct prefix){ prefix_range(&prefix).first, prefix.length };
 	if (addr_compare(&whole.addr, &prefix.addr) != 0)
-		return error_set(error, EINVAL, "the range '%s' has bits set after its length; did you mean '%s'?", shown,
-				 prefix_text(&whole, clean));
+		return error_set(error, EINVAL, "the range '%s' has bits set after its length; did you mean '%s'?",
+				 shown, prefix_text(&whole, clean));
 	if (prefix.addr.family == AF_INET6 && prefix.length >= 96 && memcmp(prefix.addr.bytes, mapped, 12) == 0)
 		return error_set(error, EINVAL, "'%s' is an IPv4 range: write it as one", shown);
 	*ret = prefix;
@@ -341,7 +355,8 @@ static int port_parse(const char *text, uint16_t *ret, struct error *error)
 	if (text[0] < '0' || text[0] > '9' || text[strspn(text, "0123456789")])
 		return error_set(error, EINVAL, "'%s' is not a port number", word_show(text, shown));
 	if (count_parse(text, 65535, &port, error) < 0 || port == 0)
-		return error_set(error, EINVAL, "port %s does not exist: ports go from 1 to 65535, without leading zeros",
+		return error_set(error, EINVAL,
+				 "port %s does not exist: ports go from 1 to 65535, without leading zeros",
 				 word_show(text, shown));
 	*ret = (uint16_t)port;
 	return 0;
@@ -456,9 +471,10 @@ int selector_parse(const char *text, struct selector *ret, struct error *error)
 	int r;
 
 	if (prefix_parse(text, &prefix) == 0)
-		return error_set(error, EINVAL,
-				 "the address '%s' cannot stand here: give it a name by an entry in rules, then use rule:NAME",
-				 word_show(text, shown));
+		return error_set(
+			error, EINVAL,
+			"the address '%s' cannot stand here: give it a name by an entry in rules, then use rule:NAME",
+			word_show(text, shown));
 	if (colon) {
 		snprintf(kind, sizeof(kind), "%.*s", (int)(colon - text), text);
 		return selector_named(kind, colon + 1, ret, error);
