@@ -97,6 +97,9 @@ static int put_rights(struct ruleset *ruleset, const struct model *model, const 
 		if (r >= 0)
 			r = put_front_of(ruleset, sets, right, target);
 	}
+	for (size_t deny = 0; deny < 2; deny++)
+		if (sets->names[deny][LIST_PORTS][0])
+			set_join_ports(ruleset_set(ruleset, sets->names[deny][LIST_PORTS]));
 	return r;
 }
 

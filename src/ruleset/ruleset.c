@@ -168,6 +168,29 @@ static int element_compare(const void *a, const void *b)
 	return order ? order : memcmp(left->key_end, right->key_end, KEY_MAX);
 }
 
+static uint32_t port_at(const uint8_t *key, size_t at)
+{
+	return (uint32_t)key[at] << 8 | key[at + 1];
+}
+
+void set_join_ports(struct set *set)
+{
+	size_t at = key_offset(set, set->n_fields - 1u), kept = 0;
+
+	if (set->n_elements == 0)
+		return;
+	qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
+	for (size_t i = 1; i < set->n_elements; i++) {
+		struct element *last = &set->elements[kept], *next = &set->elements[i];
+
+		if (memcmp(last->key, next->key, at) != 0 || port_at(next->key, at) > port_at(last->key_end, at) + 1)
+			set->elements[++kept] = *next;
+		else if (port_at(next->key_end, at) > port_at(last->key_end, at))
+			memcpy(last->key_end, next->key_end, KEY_MAX);
+	}
+	set->n_elements = kept + 1;
+}
+
 void ruleset_finish(struct ruleset *ruleset)
 {
 	for (size_t i = 0; i < ruleset->n_sets; i++) {

@@ -178,6 +178,9 @@ void key_put_number(const struct set *set, uint8_t *key, size_t i, uint32_t valu
 /* Where field i starts in a key. */
 size_t key_offset(const struct set *set, size_t i);
 
+/* Joins port ranges that touch or overlap in a set of (something . port): the kernel wants them disjoint. */
+void set_join_ports(struct set *set);
+
 /* Sorts elements and removes doubles; a ruleset is compared and written only after it. */
 void ruleset_finish(struct ruleset *ruleset);
 

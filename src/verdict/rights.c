@@ -168,14 +168,9 @@ static int add_clause(struct model *model, const struct clause *clause, size_t f
 	int r = 0;
 
 	if (clause->kind == CAUSE_PUBLISH) {
-		const struct port_range *port = &clause->publish->port;
-
 		right.front = true;
 		right.cause.name = clause->publisher->name;
-		if (port->first || port->proto)
-			return add_port(model, from, to, &right, port);
-		right.all = true; /* every published port */
-		return right_add(model, from, to, &right);
+		return add_port(model, from, to, &right, &clause->publish->port);
 	}
 	if (clause->grant->n_ports == 0) {
 		right.all = true;

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "verdict/verdict.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "verdict/zones.h"
+
+/* The steps stand in the order of the kernel's chains: see ruleset/chains.c, which says the same with rules. */
+
+#define TCP_FIN_SYN_RST_ACK 0x17
+#define TCP_SYN 0x02
+
+static bool drop(struct decision *decision, enum reason reason)
+{
+	decision->accept = false;
+	decision->reason = reason;
+	return true;
+}
+
+static bool accept(struct decision *decision)
+{
+	decision->accept = true;
+	decision->reason = REASON_NONE;
+	return true;
+}
+
+static bool leave_alone(struct decision *decision)
+{
+	decision->left_alone = true;
+	return accept(decision);
+}
+
+static const struct network *network_named(const struct model *model, const char *bridge)
+{
+	for (size_t i = 0; i < model->inventory->n_networks; i++)
+		if (model->inventory->networks[i].bridge[0] &&
+		    strcmp(model->inventory->networks[i].bridge, bridge) == 0)
+			return &model->inventory->networks[i];
+	return NULL;
+}
+
+static bool has_role(const struct model *model, const char *interface, enum role role)
+{
+	return model_role(model, interface) == role;
+}
+
+static bool is_kept(const struct model *model, const char *interface)
+{
+	enum role role = model_role(model, interface);
+
+	return !model->router && (role == ROLE_UPLINK || role == ROLE_OTHER);
+}
+
+static const struct interface *interface_with(const struct inventory *inventory, const struct addr *addr)
+{
+	for (size_t i = 0; i < inventory->n_interfaces; i++)
+		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
+			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
+				return &inventory->interfaces[i];
+	return NULL;
+}
+
+/* The best route to an address; `only`: of those by that interface. */
+static const struct route *route_to(const struct inventory *inventory, const struct addr *addr, unsigned only)
+{
+	const struct route *best = NULL;
+
+	for (size_t i = 0; i < inventory->n_routes; i++) {
+		const struct route *route = &inventory->routes[i];
+
+		if ((only && route->interface != only) || !prefix_contains(&route->destination, addr))
+			continue;
+		if (!best || route->destination.length > best->destination.length)
+			best = route;
+	}
+	return best;
+}
+
+/* IPv4 wants the best route to lead back by the interface, IPv6 any route (net/ipv{4,6}/netfilter/nft_fib_ipv*.c). */
+static bool leads_back(const struct inventory *inventory, const struct addr *addr, const char *name)
+{
+	const struct interface *interface = inventory_interface_named(inventory, name);
+	const struct route *route;
+
+	if (!interface || interface_with(inventory, addr))
+		return false;
+	route = route_to(inventory, addr, addr->family == AF_INET6 ? interface->index : 0);
+	return route && route->interface == interface->index;
+}
+
+static bool leads_to_uplink(const struct model *model, const struct addr *addr)
+{
+	const struct route *route;
+
+	if (interface_with(model->inventory, addr))
+		return false;
+	route = route_to(model->inventory, addr, 0);
+	for (size_t i = 0; route && i < model->n_roles; i++)
+		if (model->roles[i].interface->index == route->interface)
+			return model->roles[i].role == ROLE_UPLINK;
+	return false;
+}
+
+static bool is_broadcast_of(const struct interface *interface, const struct addr *addr)
+{
+	for (size_t i = 0; i < interface->n_addresses; i++) {
+		const struct prefix *prefix = &interface->addresses[i];
+		struct range range = prefix_range(prefix);
+
+		if (prefix->addr.family == AF_INET && prefix->length < 31 && addr_compare(&range.last, addr) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* A broadcast of some interface, but not of the one it came in by. */
+static bool is_foreign_broadcast(const struct inventory *inventory, const struct packet *packet)
+{
+	bool foreign = false;
+
+	if (packet->dialled.family != AF_INET)
+		return false;
+	for (size_t i = 0; i < inventory->n_interfaces; i++) {
+		if (!is_broadcast_of(&inventory->interfaces[i], &packet->dialled))
+			continue;
+		if (strcmp(inventory->interfaces[i].name, packet->in) == 0)
+			return false;
+		foreign = true;
+	}
+	return foreign;
+}
+
+static bool is_dns_to_resolver(const struct model *model, const struct packet *packet)
+{
+	return model->resolver.family && addr_compare(&packet->dialled, &model->resolver) == 0 &&
+	       (packet->proto == IPPROTO_TCP || packet->proto == IPPROTO_UDP) && packet->dialled_port == 53;
+}
+
+static bool one_of(uint8_t type, const uint8_t *types, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (types[i] == type)
+			return true;
+	return false;
+}
+#define ONE_OF(type, ...) one_of(type, (const uint8_t[]){ __VA_ARGS__ }, sizeof((const uint8_t[]){ __VA_ARGS__ }))
+
+/* What a host sends before it has an address, and what never leaves its link. */
+static bool is_unaddressed(const struct packet *packet)
+{
+	if (packet->from.family == AF_INET)
+		return addr_is_any(&packet->from) && packet->proto == IPPROTO_UDP && packet->from_port == 68 &&
+		       packet->dialled_port == 67;
+	return addr_is_link_local(&packet->from) ||
+	       (addr_is_any(&packet->from) && packet->proto == IPPROTO_ICMPV6 &&
+		ONE_OF(packet->icmp_type, 131, 133, 135, 143));
+}
+
+static bool is_muted(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	unsigned policies = ret->from ? model->classes[ret->from->class].policies : 0;
+
+	if (policies & POLICY_DISABLED)
+		return drop(ret, REASON_DISABLED);
+	if (policies & POLICY_QUARANTINE && !is_dns_to_resolver(model, packet))
+		return drop(ret, REASON_DISABLED);
+	return false;
+}
+
+/* Chain guard: true when it decided. */
+static bool guard(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	if (addr_is_loopback(&packet->dialled) || addr_is_loopback(&packet->from))
+		return drop(ret, REASON_LOOPBACK);
+	if (packet->source_routed)
+		return drop(ret, REASON_SOURCE_ROUTE);
+	if (is_foreign_broadcast(model->inventory, packet))
+		return drop(ret, REASON_BROADCAST);
+	if (is_unaddressed(packet))
+		return false;
+	if (is_muted(model, packet, ret))
+		return true;
+	if (network_named(model, packet->in))
+		return ret->from ? false : drop(ret, REASON_UNKNOWN_SOURCE);
+	if (has_role(model, packet->in, ROLE_UPLINK))
+		return leads_to_uplink(model, &packet->from) ? false : drop(ret, REASON_SPOOFED);
+	return leads_back(model->inventory, &packet->from, packet->in) ? false : drop(ret, REASON_SPOOFED);
+}
+
+static bool is_published_wild(const struct model *model, const struct packet *packet)
+{
+	for (size_t i = 0; i < model->n_fronts; i++) {
+		const struct port_binding *port = &model->fronts[i].binding;
+
+		if (port->proto == packet->proto && port->host_port == packet->dialled_port &&
+		    port->host.family == packet->dialled.family && addr_is_any(&port->host))
+			return true;
+	}
+	return false;
+}
+
+/* Chain arrival: the strong host. */
+static bool arrival(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	const struct interface *owner = interface_with(model->inventory, &packet->dialled);
+
+	if (packet->flow == FLOW_REPLY || !owner || strcmp(owner->name, packet->in) == 0)
+		return false;
+	if (is_dns_to_resolver(model, packet) || is_published_wild(model, packet))
+		return false;
+	return drop(ret, REASON_OTHER_INTERFACE);
+}
+
+/* The published port that the engine's proxy listens on at the packet's target, or NULL. */
+static const struct port_front *front_at(const struct model *model, const struct packet *packet)
+{
+	const struct port_front *wild = NULL;
+
+	for (size_t i = 0; i < model->n_fronts; i++) {
+		const struct port_binding *port = &model->fronts[i].binding;
+
+		if (port->proto != packet->proto || port->host_port != packet->to_port ||
+		    port->host.family != packet->to.family)
+			continue;
+		if (addr_compare(&port->host, &packet->to) == 0)
+			return &model->fronts[i];
+		if (addr_is_any(&port->host))
+			wild = &model->fronts[i];
+	}
+	return wild;
+}
+
+static bool may_talk(const struct model *model, const char *bridge)
+{
+	const struct network *network = network_named(model, bridge);
+	const struct member *entry;
+
+	if (!network)
+		return false;
+	entry = policy_member(model->policy, MEMBER_NETWORK, network->name);
+	return entry && entry->isolate >= 0 ? !entry->isolate : network->icc;
+}
+
+struct target {
+	bool known, front;
+	uint32_t class;
+};
+
+static struct target target_of(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	const struct port_front *front;
+
+	if (packet->out[0]) {
+		ret->to = model_location(model, packet->out, &packet->to);
+		return (struct target){ ret->to != NULL, false, ret->to ? ret->to->class : 0 };
+	}
+	front = front_at(model, packet);
+	if (front)
+		return (struct target){ true, true, front->class };
+	ret->to = model_location(model, "", &packet->to);
+	return (struct target){ true, false, ret->to ? ret->to->class : model->host };
+}
+
+static bool is_dnat(const struct packet *packet)
+{
+	return packet->dialled_port != packet->to_port || addr_compare(&packet->dialled, &packet->to) != 0;
+}
+
+/* Chains judge and from-N. */
+static bool judge(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	struct target target;
+	bool same = packet->out[0] && strcmp(packet->in, packet->out) == 0 && may_talk(model, packet->in);
+
+	if (packet->flow == FLOW_INVALID)
+		return drop(ret, REASON_INVALID);
+	if (packet->flow == FLOW_NONE && packet->proto == IPPROTO_TCP &&
+	    (packet->tcp_flags & TCP_FIN_SYN_RST_ACK) != TCP_SYN)
+		return drop(ret, REASON_NO_FLOW);
+	if (!ret->from)
+		return drop(ret, REASON_UNKNOWN_SOURCE);
+	target = target_of(model, packet, ret);
+	if (target.known)
+		ret->right = class_right(model, ret->from->class, target.class, target.front, packet->proto,
+					 packet->to_port);
+	if (ret->right && ret->right->deny)
+		return drop(ret, REASON_BLOCKED);
+	if (same || ret->right)
+		return accept(ret);
+	if (!target.known)
+		return drop(ret, REASON_UNKNOWN_TARGET);
+	if (is_dnat(packet) && !target.front)
+		ret->right = class_right(model, ret->from->class, target.class, true, packet->proto,
+					 packet->dialled_port);
+	if (!ret->right || ret->right->deny)
+		return drop(ret, REASON_NO_GRANT);
+	return accept(ret);
+}
+
+/* What an input chain of ours lets in whatever the policy says: neighbours, listeners, leases. */
+static bool is_service(const struct model *model, const struct packet *packet)
+{
+	bool six = packet->from.family == AF_INET6, near = packet->hop_limit == 255;
+	bool icmpv6 = six && packet->proto == IPPROTO_ICMPV6, udp = packet->proto == IPPROTO_UDP;
+
+	if (icmpv6 && ((near && ONE_OF(packet->icmp_type, 135, 136)) || ONE_OF(packet->icmp_type, 130, 131, 132, 143)))
+		return true;
+	if (has_role(model, packet->in, ROLE_UPLINK))
+		return (icmpv6 && near && packet->icmp_type == 134) ||
+		       (udp && !six && packet->from_port == 67 && packet->to_port == 68) ||
+		       (udp && six && addr_is_link_local(&packet->from) && packet->from_port == 547 &&
+			packet->to_port == 546);
+	if (!has_role(model, packet->in, ROLE_LAN))
+		return false;
+	return (udp && (packet->to_port == 67 || packet->to_port == 547)) ||
+	       (packet->proto == IPPROTO_ICMP && packet->icmp_type == 8) ||
+	       (icmpv6 && (packet->icmp_type == 128 || (near && packet->icmp_type == 133))) ||
+	       packet->proto == IPPROTO_IGMP;
+}
+
+static bool is_bridge(const struct model *model, const char *name)
+{
+	const struct interface *interface = inventory_interface_named(model->inventory, name);
+	enum role role = model_role(model, name);
+
+	return interface && strcmp(interface->kind, "bridge") == 0 && role != ROLE_NONE && role != ROLE_CONTAINER;
+}
+
+static bool forward(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	bool same = strcmp(packet->in, packet->out) == 0;
+
+	if (packet->flow == FLOW_REPLY || packet->flow == FLOW_ERROR)
+		return accept(ret);
+	if (is_kept(model, packet->in) && is_kept(model, packet->out))
+		return leave_alone(ret);
+	if (same && is_bridge(model, packet->in))
+		return leave_alone(ret);
+	if (same && packet->from.family == AF_INET6 && may_talk(model, packet->in) &&
+	    (addr_is_link_local(&packet->from) || addr_is_any(&packet->from)))
+		return accept(ret);
+	return judge(model, packet, ret);
+}
+
+static bool input(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	if (packet->flow == FLOW_REPLY || packet->flow == FLOW_ERROR)
+		return accept(ret);
+	if (is_kept(model, packet->in) && !front_at(model, packet))
+		return leave_alone(ret);
+	if (is_service(model, packet))
+		return accept(ret);
+	return judge(model, packet, ret);
+}
+
+void verdict(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	*ret = (struct decision){ .from = model_location(model, packet->in, &packet->from) };
+	if (strcmp(packet->in, "lo") == 0) {
+		leave_alone(ret);
+		return;
+	}
+	if (guard(model, packet, ret) || arrival(model, packet, ret))
+		return;
+	if (packet->out[0])
+		forward(model, packet, ret);
+	else
+		input(model, packet, ret);
+}
