@@ -111,6 +111,17 @@ class Docker:
                 tar.addfile(entry)
         self.call("POST", "/images/create", packed.getvalue(), kind="application/x-tar", fromSrc="-", repo=name, tag="latest")
 
+    def build(self, dockerfile, version):
+        """Builds from the text of a Dockerfile; version "1" is the classic builder, "2" BuildKit. What it said."""
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            entry = tarfile.TarInfo("Dockerfile")
+            entry.size = len(dockerfile)
+            tar.addfile(entry, io.BytesIO(dockerfile.encode()))
+        said = self.call("POST", "/build", packed.getvalue(), kind="application/x-tar", version=version, nocache="1",
+                         forcerm="1", buildid=os.urandom(8).hex())
+        return said if isinstance(said, str) else json.dumps(said)
+
     def network(self, name, subnets, internal=False, icc=True, options=None, bridge=None, labels=None):
         """A bridge network; the id."""
         body = {"Name": name, "CheckDuplicate": True, "Driver": "bridge", "Internal": internal,

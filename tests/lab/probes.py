@@ -7,6 +7,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import time
 
 ETH_P_ALL = 3
@@ -259,3 +260,42 @@ class Ear:
                 return False
             if word in message:
                 return True
+
+
+class Flood:
+    """Forbidden (or granted) UDP packets in a tight loop, while something else happens."""
+
+    def __init__(self, scene, source, address, port, usec=50):
+        self.process = getattr(scene, source).start(scene.probe, "flood", address, str(port), str(usec),
+                                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process.stdout.readline()
+
+    def stop(self):
+        """How many were sent, those that the sender's own kernel refused not counted."""
+        out, _ = self.process.communicate()
+        sent, failed = out.split()
+        return int(sent) - int(failed)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+
+def udp_arrived(space):
+    """How many UDP packets a namespace's stack has been given, with or without somebody listening, both families."""
+    counters = {}
+    text = space.run("cat", "/proc/net/snmp").splitlines()
+    names, values = [line.split()[1:] for line in text if line.startswith("Udp:")]
+    counters.update(zip(names, map(int, values)))
+    for line in space.run("cat", "/proc/net/snmp6").splitlines():
+        name, value = line.split()
+        if name.startswith("Udp6"):
+            counters[name] = int(value)
+    wanted = ("InDatagrams", "NoPorts", "InErrors", "Udp6InDatagrams", "Udp6NoPorts", "Udp6InErrors")
+    return sum(counters[name] for name in wanted)

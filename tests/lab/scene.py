@@ -71,7 +71,8 @@ NETWORKS = {
 }
 
 # 161, 6061, 5353 and 67 are sockets that the tests open themselves (probes.Ear)
-HOST_SERVICES = ["tcp:0.0.0.0:22", "tcp:[::]:22", "tcp:192.168.77.1:8022", "dns:0.0.0.0:53", "dns:[::]:53"]
+HOST_SERVICES = ["tcp:0.0.0.0:22", "tcp:[::]:22", "tcp:192.168.77.1:8022", "dns:192.168.77.1:53",
+                 "dns:192.168.78.1:53", "dns:10.99.0.2:53", "dns:[::]:53"]
 
 HOME_NAT = """
 table ip home_nat {
@@ -108,12 +109,16 @@ def die_on_signals():
 
 
 class Scene:
-    """A context manager. `br_netfilter`: whether iptables and inet rules see traffic inside a bridge."""
+    """
+    A context manager. `br_netfilter`: whether iptables and inet rules see traffic inside a bridge. `docker`: True, False,
+    or "later" for start_docker(). `nat`: whether the router masquerades its LAN, which starts connection tracking.
+    """
 
-    def __init__(self, br_netfilter=True, docker=True, resolver=LAN4):
+    def __init__(self, br_netfilter=True, docker=True, nat=True, docker_arguments=()):
         self.br_netfilter = br_netfilter
         self.with_docker = docker
-        self.resolver = resolver
+        self.with_nat = nat
+        self.docker_arguments = docker_arguments
         self.spaces = {}
         self.processes = []
         self.docker = None
@@ -142,14 +147,15 @@ class Scene:
         self.folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
         self.probe = build_probe(self.folder)
         with open(f"{self.folder}/resolv.conf", "w", encoding="ascii") as file:
-            file.write(f"nameserver {self.resolver}\n")
+            file.write(f"nameserver {LAN4}\n")
         self.machine = Machine(self.folder)
         self.spaces["router"] = self.machine.net
         self._hosts()
         self._services()
         if self.with_docker:
-            self._docker()
-        self.set_br_netfilter(self.br_netfilter)
+            self.docker = Docker(self.machine, self.folder, self.docker_arguments)
+        if self.with_docker is True:
+            self.start_docker()
 
     def _hosts(self):
         for name in ("segment", "upstream", "private", "internet", "neighbour", "trusted", "iot", "guest"):
@@ -218,19 +224,20 @@ class Scene:
             extra = ["dns:0.0.0.0:53"] if name in ("upstream", "internet") else []
             self.serve(self.spaces[name], name, *web, *extra)
         self.serve(self.router, "router", *HOST_SERVICES)
-        self.home_nat()
+        if self.with_nat:
+            self.home_nat()
 
     def home_nat(self):
         """The router's own masquerade for its LAN: what a flush of the ruleset takes away."""
         self.router.run("nft", "-f", "-", text=HOME_NAT)
 
-    def _docker(self):
-        self.docker = Docker(self.machine, self.folder)
+    def start_docker(self):
         self.docker.start()
         self.docker.image("lab", {"/probe": self.probe, "/bin/busybox": "/bin/busybox"}, [("/bin/sh", "busybox")])
         for name, (subnets, internal) in NETWORKS.items():
             self.docker.network(name, subnets, internal)
         self.containers(CONTAINERS)
+        self.set_br_netfilter(self.br_netfilter)
 
     def containers(self, wanted):
         together(*(lambda name=name: self.container(name, *wanted[name]) for name in wanted))

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Every attack: open on plain Docker, closed with spr, and its control open again with spr."""
+
+import pytest
+
+from attacks import ATTACKS, BY_ID
+from probes import CLOSED_WAIT, OPEN_WAIT
+
+# The catalogue's attacks that need no life cycle of their own (those are in test_lifecycle.py).
+CATALOGUE = """
+IN-01 IN-02 IN-03 IN-04 IN-05 IN-06 IN-07 IN-08 IN-09 IN-10 IN-12 IN-13 IN-14 IN-16 IN-26 IN-27 SP-02 SP-03 SP-10
+OUT-01 OUT-02 OUT-03 OUT-04 OUT-07 OUT-08 OUT-09 OUT-10 OUT-13 OUT-16 LAT-01 LAT-02 LAT-03 LAT-05 LAT-16 LAT-17 LAT-18
+LAT-25 LAT-28 V6-01 V6-02 V6-03 V6-04 V6-13 V6-15 V6-16 V6-17 DB-02 DB-03 DB-04 DB-05 DB-06 HS-01 HS-02 HS-03 HS-04
+HS-05 HS-07 HS-11 HS-12 HS-14 HS-15 HS-16
+""".split()
+
+
+def test_nothing_is_forgotten():
+    assert [number for number in CATALOGUE if number not in BY_ID] == []
+    assert len(BY_ID) == len(ATTACKS)
+
+
+def on_plain(attack, stage):
+    """What the attack does on plain Docker, tried once."""
+    if attack.id not in stage.seen:
+        stage.plain()
+        stage.seen[attack.id] = attack.run(stage.scene, OPEN_WAIT if attack.plain == "open" else CLOSED_WAIT)
+    return stage.seen[attack.id]
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
+def test_plain(attack, stage):
+    assert on_plain(attack, stage) == (attack.plain == "open"), attack.title
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
+def test_closed(attack, stage, built):
+    opened = on_plain(attack, stage)
+    assert opened or attack.plain == "closed", f"the probe itself does not work: {attack.title}"
+    stage.closed(attack.policy)
+    assert stage.is_closed(attack.run), f"got through: {attack.title}"
+
+
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.id)
+def test_control(attack, stage, built):
+    control = attack.control
+    stage.closed(attack.policy)
+    stage.grant(*control.commands)
+    assert stage.is_open(control.run or attack.run), f"stayed closed in spite of {control.commands}: {attack.title}"
+    if control.still:
+        assert stage.is_closed(control.still), f"got through beside {control.commands}: {attack.title}"
+    stage.closed(attack.policy)
+    if control.commands:
+        assert stage.is_closed(control.still or control.run or attack.run), f"still open after {control.commands} was taken back"
+
+
+INTERNAL_GRANTS = [
+    ["allow", "container:bob", "container:inner:80/tcp"],
+    ["allow", "container:inner", "internet"],
+    ["publish", "pub", "--port", "8080/tcp", "--to", "container:inner"],
+    ["grant", "inner", "wan"],
+    ["allow", "upstream", "container:inner:80/tcp"],
+]
+
+
+@pytest.mark.parametrize("command", INTERNAL_GRANTS, ids=" ".join)
+def test_internal_network_takes_no_grant(command, stage, built):
+    stage.closed()
+    done = stage.spr.command(*command, check=False)
+    assert done.returncode == 1
+    assert "internal" in done.stderr.lower()

@@ -1,0 +1,576 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+What happens between two steady states: starts, stops, crashes, flushes, restarts, re-used addresses, revoked grants.
+Most tests let forbidden packets run against the machine every 50 us meanwhile, and count those that reach a container.
+"""
+
+import contextlib
+import signal
+import time
+
+import pytest
+
+from attacks import PUB4, SIX6, connect
+from conftest import Stage
+from probes import CLOSED_WAIT, OPEN_WAIT, Flood, _receive, talk, tcp_open, udp_arrived, udp_socket
+from scene import (HOST4, HOST6, INTERNET4, INTERNET6, LAN4, LAN6, NEIGHBOUR4, PRIVATE4, PRIVATE6, TRUSTED4, Scene)
+
+SERVICES = ["tcp:0.0.0.0:80", "tcp:0.0.0.0:9999", "udp:0.0.0.0:9999"]
+NEW4 = "172.30.1.77"
+CUT = 1.0  # seconds within which a flow that lost its right is dead for both sides
+
+
+@contextlib.contextmanager
+def container(scene, name, network="br-a", ip4=NEW4, **options):
+    options.setdefault("services", SERVICES)
+    scene.container(name, network, ip4, **options)
+    try:
+        yield getattr(scene, name)
+    finally:
+        scene.remove(name)
+
+
+@contextlib.contextmanager
+def under_fire(scene, *shots, victims=("pub", "six")):
+    """Floods of (source, address, port) while the block runs; yields a dict that then tells what reached each victim."""
+    before = {name: udp_arrived(getattr(scene, name)) for name in victims}
+    result = {}
+    with contextlib.ExitStack() as stack:
+        floods = [stack.enter_context(Flood(scene, *shot)) for shot in shots]
+        yield result
+        result["sent"] = [flood.stop() for flood in floods]
+    time.sleep(0.1)
+    result["got"] = {name: udp_arrived(getattr(scene, name)) - before[name] for name in victims}
+
+
+FIRE = [("neighbour", PUB4, 9999, 50), ("neighbour", SIX6, 9999, 100), ("iot", PUB4, 9999, 100), ("neighbour", HOST4, 9053, 100)]
+NOTHING = {"pub": 0, "six": 0}
+
+
+def assert_no_leak(result):
+    assert min(result["sent"]) > 100, f"the floods did not run: {result['sent']}"
+    assert result["got"] == NOTHING, f"{result['got']} of {result['sent']} forbidden packets arrived"
+
+
+@pytest.fixture
+def up(stage, built):
+    stage.closed()
+    return stage.scene
+
+
+def test_fire_hits_on_plain(stage):
+    """The floods of this file do reach their victims when nothing stops them."""
+    stage.plain()
+    for shot in FIRE:
+        with under_fire(stage.scene, shot) as result:
+            time.sleep(0.2)
+        assert sum(result["got"].values()) > 100, shot
+
+
+def dead(sock):
+    """A flow is cut: nothing there and back, tried until it must be."""
+    until = time.monotonic() + CUT
+    while time.monotonic() < until:
+        if not talk(sock, CLOSED_WAIT):
+            return True
+    return False
+
+
+@pytest.mark.parametrize("source, address, port, who, publish", [
+    ("neighbour", HOST4, 8080, "pub", ("pub", "8080/tcp", "upstream")),
+    ("internet", HOST4, 8080, "pub", ("pub", "8080/tcp", "internet")),
+    ("neighbour", HOST6, 8080, "pub", ("pub", "8080/tcp", "upstream")),
+    ("neighbour", PUB4, 9999, "pub", None),
+    ("neighbour", SIX6, 9999, "six", None),
+    ("iot", LAN4, 8080, "pub", ("pub", "8080/tcp", "rule:iot")),
+    ("pub", PRIVATE4, 80, "private", None),
+    ("six", PRIVATE6, 80, "private", None),
+    ("bob", "172.30.2.1", 8080, "pub", ("pub", "8080/tcp", "container:bob")),
+])
+def test_lc01_flow_from_before(source, address, port, who, publish, stage, built):
+    """LC-01: a flow that was open before `spr up` is cut without a grant, and goes on with one."""
+    stage.plain()
+    sock, _ = tcp_open(getattr(stage.scene, source), address, port, OPEN_WAIT)
+    with sock:
+        assert talk(sock, OPEN_WAIT)
+        stage.closed()
+        assert dead(sock)
+    if not publish:
+        return
+    stage.plain()
+    sock, _ = tcp_open(getattr(stage.scene, source), address, port, OPEN_WAIT)
+    with sock:
+        stage.closed({"containers": [{"name": publish[0], "policies": ["wan", "dns"],
+                                      "publish": [{"port": publish[1], "to": [publish[2]]}]}]})
+        assert talk(sock, OPEN_WAIT)
+
+
+def test_lc03_new_container(stage, up):
+    """LC-03: nothing reaches a container that is just being started; with a grant made beforehand, what it grants does."""
+    shots = [("neighbour", NEW4, 9999, 50), ("iot", NEW4, 9999, 100), ("bob", "172.30.2.1", 9077, 100), ("neighbour", HOST4, 9077, 100)]
+    ports = ["9077:9999/udp"]
+
+    def arrivals():
+        with contextlib.ExitStack() as stack:
+            floods = [stack.enter_context(Flood(up, *shot)) for shot in shots]
+            with container(up, "fresh", ports=ports) as space:
+                time.sleep(0.7)
+                sent = [flood.stop() for flood in floods]
+                assert min(sent) > 500, sent
+                return udp_arrived(space)
+
+    assert arrivals() == 0
+    stage.grant(["allow", "upstream", "container:fresh:9999/udp"])
+    assert arrivals() > 100
+    stage.plain()
+    assert arrivals() > 100
+
+
+def test_lc04_new_network(stage, up):
+    """LC-04: a network that is just being made is closed, and its containers have their default at once."""
+    shots = [("neighbour", "172.30.5.10", 9999, 50), ("iot", "172.30.5.10", 9999, 100)]
+
+    def arrivals():
+        with contextlib.ExitStack() as stack:
+            floods = [stack.enter_context(Flood(up, *shot)) for shot in shots]
+            up.docker.network("br-n", ["172.30.5.0/24"])
+            stack.callback(up.docker.call, "DELETE", "/networks/br-n")
+            with container(up, "fresh", "br-n", "172.30.5.10") as space:
+                time.sleep(0.5)
+                sent = [flood.stop() for flood in floods]
+                assert min(sent) > 500, sent
+                got = udp_arrived(space)
+                assert stage.is_open(connect("fresh", INTERNET4, 80, "internet"))
+                return got
+
+    assert arrivals() == 0
+    stage.plain()
+    assert arrivals() > 100
+
+
+def said(scene, name, seconds=20):
+    """What a container printed until it ended."""
+    until = time.monotonic() + seconds
+    while scene.docker.inspect(name)["State"]["Running"] and time.monotonic() < until:
+        time.sleep(0.05)
+    return scene.docker.logs(name).split()
+
+
+@contextlib.contextmanager
+def entry_point(scene, name, network, *command, **options):
+    scene.docker.run(name, network, ["/probe", *command], **options)
+    try:
+        yield
+    finally:
+        scene.docker.remove(name)
+
+
+@pytest.mark.parametrize("network, allowed, forbidden", [
+    ("br-a", INTERNET4, PRIVATE4), ("br-6", INTERNET6, PRIVATE6), ("bridge", INTERNET4, NEIGHBOUR4)])
+def test_lc05_first_packets(network, allowed, forbidden, stage, up):
+    """LC-05: what a container may do works with its very first packet; what it may not is closed from the first on."""
+    for number in range(4):
+        with entry_point(up, f"first{number}", network, "insist", allowed, "80", "900", "1"):
+            assert said(up, f"first{number}") == ["open"], "the first SYN was lost"
+    with entry_point(up, "eager", network, "insist", forbidden, "80", "30", "50"):
+        assert said(up, "eager") == ["closed"] * 50
+    stage.plain()
+    with entry_point(up, "eager", network, "insist", forbidden, "80", "30", "50"):
+        assert "open" in said(up, "eager")
+
+
+def test_lc06_address_reuse(stage, up):
+    """LC-06: the next owner of an address inherits nothing; the grant comes back with its container."""
+    stage.grant(["allow", "upstream", "container:first:9999/udp"], ["allow", "upstream", "container:first:9999/tcp"])
+    attack = connect("neighbour", NEW4, 9999, "first")
+    with container(up, "first"):
+        assert stage.is_open(attack)
+    with Flood(up, "neighbour", NEW4, 9999, 50) as flood:
+        with container(up, "second") as space:
+            time.sleep(0.5)
+            assert flood.stop() > 500
+            assert udp_arrived(space) == 0
+            assert stage.is_closed(connect("neighbour", NEW4, 9999, "second"))
+    with container(up, "first"):
+        assert stage.is_open(attack)
+
+
+def test_lc06_stopped_container(stage, up):
+    """A stopped container's address has no rights: not even its own host name may be asked for by somebody else there."""
+    stage.grant(["grant", "first", "wan", "dns", "lan_upstream"])
+    with container(up, "first"):
+        assert stage.is_open(connect("first", PRIVATE4, 80, "private"))
+    with container(up, "second"):
+        assert stage.is_closed(connect("second", PRIVATE4, 80, "private"))
+        assert stage.is_open(connect("second", INTERNET4, 80, "internet"))
+
+
+def test_lc07_stale_udp_flow(stage, up):
+    """LC-07: a UDP flow to a container that is gone does not reach the next one at its address."""
+    stage.grant(["publish", "first", "--port", "9078/udp", "--to", "upstream"])
+    with udp_socket(up.neighbour, HOST4, 9078, source_port=40078) as client:
+        with container(up, "first", ports=["9078:9999/udp"]):
+            assert talk(client, OPEN_WAIT)
+        with container(up, "second", ports=["9078:9999/udp"]) as space:
+            for _ in range(20):
+                with contextlib.suppress(OSError):
+                    client.send(b"still me")
+                time.sleep(0.01)
+            time.sleep(0.2)
+            assert udp_arrived(space) == 0
+
+
+def test_lc08_rule_order(stage, up):
+    """LC-08: Docker puts rules of its own on top when networks and containers come and go."""
+    with under_fire(up, *FIRE) as result:
+        up.docker.network("br-n", ["172.30.5.0/24"])
+        with container(up, "fresh", "br-n", "172.30.5.10", ports=["8099:80"]):
+            time.sleep(0.2)
+        up.docker.call("DELETE", "/networks/br-n")
+    assert_no_leak(result)
+
+
+def test_lc10_revoked_tcp(stage, up):
+    """LC-10: a revoked grant cuts the flow it carried; others live."""
+    stage.grant(["publish", "pub", "--port", "8080/tcp", "--to", "upstream"], ["publish", "pub", "--port", "8080/tcp", "--to", "internet"])
+    near, _ = tcp_open(up.neighbour, HOST4, 8080, OPEN_WAIT)
+    far, _ = tcp_open(up.internet, HOST4, 8080, OPEN_WAIT)
+    with near, far:
+        assert talk(near, OPEN_WAIT) and talk(far, OPEN_WAIT)
+        stage.grant(["publish", "pub", "--port", "8080/tcp", "--to", "upstream", "--remove"])
+        assert dead(near)
+        assert talk(far, OPEN_WAIT)
+
+
+@pytest.mark.parametrize("source, address, port, grant, revoke", [
+    ("neighbour", PUB4, 9999, ["allow", "upstream", "container:pub:9999/tcp"],
+     ["allow", "upstream", "container:pub:9999/tcp", "--remove"]),
+    ("neighbour", SIX6, 9999, ["allow", "upstream", "container:six:9999/tcp"],
+     ["allow", "upstream", "container:six:9999/tcp", "--remove"]),
+    ("pub", PRIVATE4, 80, ["grant", "pub", "lan_upstream"], ["revoke", "pub", "lan_upstream"]),
+    ("six", PRIVATE6, 80, ["grant", "six", "lan_upstream"], ["revoke", "six", "lan_upstream"]),
+    ("neighbour", HOST6, 8080, ["publish", "pub", "--port", "8080/tcp", "--to", "upstream"],
+     ["publish", "pub", "--port", "8080/tcp", "--to", "upstream", "--remove"]),
+    ("trusted", LAN4, 22, ["allow", "rule:trusted", "host:22/tcp"], ["allow", "rule:trusted", "host:22/tcp", "--remove"]),
+    ("trusted", INTERNET4, 80, None, ["revoke", "rule:trusted", "wan", "--force"]),
+    ("trusted", INTERNET6, 80, None, ["revoke", "rule:trusted", "wan", "--force"]),
+    ("pub", INTERNET4, 80, None, ["block", "container:pub", "internet"]),
+], ids=["direct", "direct-6", "upstream", "upstream-6", "proxy-6", "host", "wan", "wan-6", "block"])
+def test_lc10_revoked_flow(source, address, port, grant, revoke, stage, up):
+    """LC-10 for every kind of grant."""
+    if grant:
+        stage.grant(grant)
+    sock, _ = tcp_open(getattr(up, source), address, port, OPEN_WAIT)
+    with sock:
+        assert talk(sock, OPEN_WAIT)
+        stage.grant(revoke)
+        assert dead(sock)
+
+
+def listen_to(sock, seconds):
+    """How many datagrams come in."""
+    until, got = time.monotonic() + seconds, 0
+    while _receive(sock, until):
+        got += 1
+    return got
+
+
+def drain(sock):
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while sock.recv(65535):
+            pass
+
+
+@pytest.mark.parametrize("inward", [True, False], ids=["into-container", "out-of-container"])
+def test_lc10_revoked_udp_with_talking_server(inward, stage, up):
+    """LC-10: a UDP server that keeps talking does not keep the flow open after its grant is gone."""
+    if inward:
+        grant = ["allow", "upstream", "container:chatty:7000/udp"]
+    else:
+        up.serve(up.private, "chatty-private", "talk:0.0.0.0:7000")
+        grant = ["allow", "container:chatty", "upstream:7000/udp"]
+    with container(up, "chatty", services=["talk:0.0.0.0:7000"]) as space:
+        stage.grant(grant)
+        source, address = (up.neighbour, NEW4) if inward else (space, PRIVATE4)
+        with udp_socket(source, address, 7000) as client:
+            client.send(b"talk to me")
+            assert listen_to(client, 0.5) > 20, "the server does not talk"
+            stage.grant([*grant, "--remove"])
+            time.sleep(0.1)
+            drain(client)
+            assert listen_to(client, 1.0) == 0, "the flow goes on from the server's side"
+            client.send(b"talk to me again")
+            assert listen_to(client, 0.5) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])
+def test_lc11_dockerd_restart(how, stage, up):
+    """LC-11: around a restart of dockerd nothing opens."""
+    with under_fire(up, *FIRE) as result:
+        up.docker.stop(how)
+        up.docker.start()
+        stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+        time.sleep(0.2)
+    assert_no_leak(result)
+    assert stage.is_open(connect("pub", INTERNET4, 80, "internet"))
+
+
+def flush_iptables(scene):
+    for tool in ("iptables", "ip6tables"):
+        for table in ("filter", "nat", "mangle", "raw"):
+            scene.router.run(tool, "-t", table, "-F", check=False)
+        for chain in ("INPUT", "FORWARD", "OUTPUT"):
+            scene.router.run(tool, "-P", chain, "ACCEPT", check=False)
+
+
+def repair(scene):
+    """Docker's own rules again, after somebody threw them away."""
+    scene.docker.restart()
+    scene.home_nat()
+
+
+def test_lc12_iptables_flush(stage, up):
+    """LC-12: what firewalld and others do at a reload opens nothing."""
+    try:
+        with under_fire(up, *FIRE) as result:
+            for _ in range(3):
+                flush_iptables(up)
+                time.sleep(0.1)
+        assert_no_leak(result)
+        assert stage.is_closed(connect("neighbour", PUB4, 80, "pub"))
+    finally:
+        repair(up)
+
+
+def test_lc13_flush_ruleset(stage, up):
+    """LC-13: `nft flush ruleset` by others."""
+    try:
+        with under_fire(up, *FIRE) as result:
+            for _ in range(5):
+                up.router.run("nft", "flush", "ruleset")
+                time.sleep(0.05)
+        assert_no_leak(result)
+        assert stage.spr.status()["active"]
+        assert "inet spr" in up.router.run("nft", "list", "tables")
+    finally:
+        repair(up)
+    stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+    assert stage.is_open(connect("pub", INTERNET4, 80, "internet"))
+
+
+def test_lc13_delete_tables(stage, up):
+    """The same by hand, table by table: refused, or repaired without a packet through."""
+    with under_fire(up, *FIRE) as result:
+        for table in up.router.run("nft", "list", "tables").splitlines():
+            if table.split()[-1].startswith("spr"):
+                up.router.run("nft", "delete", table, check=False)
+        time.sleep(0.2)
+    if stage.spr.status()["protection"] == "persist":
+        assert_no_leak(result)
+    else:
+        pytest.skip("no owned tables on this kernel: a table deleted by hand is repaired, not kept")
+
+
+@pytest.mark.daemon_may_die
+def test_lc14_daemon_crash(stage, up):
+    """LC-14: kill -9 opens nothing; what was granted goes on, and the next daemon takes over."""
+    stage.closed({"containers": [{"name": "pub", "policies": ["wan", "dns"], "publish": [{"port": "8080/tcp", "to": ["upstream"]}]}]})
+    granted, _ = tcp_open(up.neighbour, HOST4, 8080, OPEN_WAIT)
+    with granted, under_fire(up, *FIRE) as result:
+        for _ in range(3):
+            stage.spr.stop(signal.SIGKILL)
+            time.sleep(0.2)
+            assert talk(granted, OPEN_WAIT), "a granted flow did not live through the crash"
+            stage.spr.start()
+        assert talk(granted, OPEN_WAIT)
+    assert_no_leak(result)
+    assert stage.spr.status()["active"], "active was forgotten"
+    assert stage.is_open(connect("neighbour", HOST4, 8080, "pub"))
+    assert stage.is_closed(connect("neighbour", PUB4, 9999, "pub"))
+
+
+@pytest.mark.daemon_may_die
+def test_lc14_flush_while_dead(stage, up):
+    """A crash and then a flush: closed still, where the kernel can keep tables whose owner died."""
+    if stage.spr.status()["protection"] != "persist":
+        pytest.skip("this kernel has no `persist`: a flush after a crash takes the second copy too")
+    try:
+        with under_fire(up, *FIRE) as result:
+            stage.spr.stop(signal.SIGKILL)
+            up.router.run("nft", "flush", "ruleset", check=False)
+            time.sleep(0.2)
+            stage.spr.start()
+        assert_no_leak(result)
+    finally:
+        repair(up)
+
+
+@pytest.mark.daemon_may_die
+def test_lc14_container_while_dead(stage, up):
+    """A container that is started while no daemon runs is closed, and has its rights once the daemon is back."""
+    stage.spr.stop(signal.SIGKILL)
+    with Flood(up, "neighbour", NEW4, 9999, 50) as flood, container(up, "fresh") as space:
+        assert stage.is_closed(connect("fresh", PRIVATE4, 80, "private"))
+        assert stage.is_closed(connect("neighbour", NEW4, 9999, "fresh"))
+        stage.spr.start()
+        stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+        assert stage.is_open(connect("fresh", INTERNET4, 80, "internet"))
+        assert flood.stop() > 500
+        assert udp_arrived(space) == 0
+
+
+@pytest.mark.daemon_may_die
+def test_lc14_stop_leaves_closed(stage, up):
+    """SIGTERM ends the daemon and leaves the tables; `down` takes them away."""
+    with under_fire(up, *FIRE) as result:
+        for _ in range(3):
+            stage.spr.restart()
+            time.sleep(0.1)
+    assert_no_leak(result)
+    stage.spr.stop()
+    assert stage.is_closed(connect("neighbour", PUB4, 9999, "pub"))
+    stage.spr.start()
+    assert stage.spr.status()["active"]
+
+
+def test_lc15_reapply(stage, up):
+    """LC-15: applying policies opens nothing in between, and what is granted in all of them loses no packet."""
+    keep = {"allow": [{"from": "upstream", "to": "container:bob", "ports": ["80/udp"]}]}
+    other = {"containers": [{"name": "mate", "policies": ["wan", "lan", "lan_upstream"], "groups": ["x"]}], "groups": [{"name": "x"}],
+             "rules": [{"name": "other", "interface": "br-lan", "source": ["192.168.77.128/25"], "policies": ["wan"]}],
+             "block": [{"from": "container:six", "to": "internet"}]}
+    stage.closed(keep)
+    with under_fire(up, *FIRE) as result, under_fire(up, ("neighbour", "172.30.2.10", 80, 500), victims=("bob",)) as granted:
+        for _ in range(10):
+            stage.closed(keep, other)
+            stage.closed(keep)
+            stage.spr.apply(stage.document)
+    assert_no_leak(result)
+    lost = granted["sent"][0] - granted["got"]["bob"]
+    assert granted["sent"][0] > 100 and lost == 0, f"{lost} of {granted['sent'][0]} granted packets lost"
+
+
+def test_down_opens_again_and_leaves_nothing(stage, up):
+    before = set(up.router.run("nft", "list", "tables").splitlines())
+    assert any(line.split()[-1].startswith("spr") for line in before)
+    stage.plain()
+    after = up.router.run("nft", "list", "tables").splitlines()
+    assert not [line for line in after if line.split()[-1].startswith("spr")]
+    assert "spr" not in up.router.run("iptables-save")
+    assert stage.is_open(connect("neighbour", PUB4, 9999, "pub"))
+    assert stage.spr.down()["changed"] is False
+
+
+def test_up_names_what_it_closes(stage, built):
+    """`spr up` lists every published port with the line that opens it again, and the line does."""
+    stage.plain()
+    if not stage.spr.alive():
+        stage.spr.start()
+    stage.closed()
+    stage.plain()
+    told = stage.spr.up()
+    stage.active, stage.document = True, None
+    lines = {(port["container"], port["port"]): port["line"] for port in told["ports"]}
+    assert {("pub", "8080/tcp"), ("pub", "9053/udp"), ("lanpub", "8081/tcp"), ("six", "8066/tcp")} <= set(lines)
+    attack = connect("neighbour", HOST4, 8080, "pub")
+    assert stage.is_closed(attack)
+    words = lines["pub", "8080/tcp"].split()
+    assert words[:2] == ["spr", "publish"]
+    stage.grant(words[1:])
+    assert stage.is_open(connect("internet", HOST4, 8080, "pub"))
+    assert stage.is_open(connect("trusted", LAN4, 8080, "pub"))
+    assert stage.spr.up()["changed"] is False
+
+
+def test_lock_out_guard(stage, up):
+    """A change that would cut the caller's own session is refused without --force."""
+    session = {"SSH_CONNECTION": f"{TRUSTED4} 40022 {LAN4} 22"}
+    stage.grant(["allow", "rule:trusted", "host:22/tcp"])
+    done = stage.spr.command("allow", "rule:trusted", "host:22/tcp", "--remove", check=False, environment=session)
+    assert done.returncode == 1 and "--force" in done.stderr
+    assert stage.is_open(connect("trusted", LAN4, 22, "router"))
+    stage.spr.command("allow", "rule:trusted", "host:22/tcp", "--remove", "--force", environment=session)
+    assert stage.is_closed(connect("trusted", LAN4, 22, "router"))
+    stage.plain()
+    done = stage.spr.command("up", check=False, environment=session)
+    stage.active = stage.spr.status()["active"]
+    assert done.returncode == 1 and not stage.active
+    stage.spr.command("up", "--force", environment=session)
+    stage.active, stage.document = True, None
+
+
+def test_expiry(stage, up):
+    """A grant with an end closes by itself, and cuts the flow it carried."""
+    stage.grant(["allow", "upstream", "container:pub:9999/tcp", "--for", "2s"])
+    sock, _ = tcp_open(up.neighbour, PUB4, 9999, OPEN_WAIT)
+    with sock:
+        assert talk(sock, OPEN_WAIT)
+        time.sleep(2.2)
+        assert dead(sock)
+    assert stage.is_closed(connect("neighbour", PUB4, 9999, "pub"))
+
+
+def test_second_daemon_is_refused(stage, up):
+    """A second start with the first still there is refused, and the first goes on."""
+    done = stage.scene.machine.run(*stage.spr.arguments(), check=False, timeout=10)
+    assert done.returncode != 0 and done.stderr
+    assert stage.spr.status()["active"]
+
+
+# --- scenes of their own -----------------------------------------------------------------------------------------
+
+SESSIONS = {
+    "to the machine": ("trusted", LAN4, 22),
+    "to the machine over IPv6": ("trusted", LAN6, 22),
+    "through the machine": ("trusted", INTERNET4, 80),
+    "through the machine over IPv6": ("trusted", INTERNET6, 80),
+    "of the machine itself": ("router", INTERNET4, 80),
+}
+CUT_SESSIONS = {
+    "guest to the machine": ("guest", "192.168.78.1", 22),
+    "guest to the LAN": ("guest", TRUSTED4, 80),
+    "neighbour to the LAN": ("neighbour", TRUSTED4, 80),
+    "neighbour to the machine": ("neighbour", HOST4, 22),
+}
+
+
+def test_sessions_from_before_conntrack(built):
+    """`spr up` where connection tracking never ran: sessions that policy accepts go on, the others end."""
+    with Scene(docker=False, nat=False) as scene:
+        scene.upstream.ip(f"route add 192.168.77.0/24 via {HOST4}", f"route add 192.168.78.0/24 via {HOST4}")
+        stage = Stage(scene)
+        with contextlib.ExitStack() as stack:
+            def start(source, address, port):
+                sock = stack.enter_context(tcp_open(getattr(scene, source), address, port, OPEN_WAIT)[0])
+                assert talk(sock, OPEN_WAIT)
+                return sock
+
+            keep = {name: start(*where) for name, where in SESSIONS.items()}
+            cut = {name: start(*where) for name, where in CUT_SESSIONS.items()}
+            stage.closed({"allow": [{"from": "rule:trusted", "to": "host", "ports": ["22/tcp"]}]})
+            assert [name for name, sock in keep.items() if not talk(sock, OPEN_WAIT)] == []
+            assert [name for name, sock in cut.items() if not dead(sock)] == []
+            assert [name for name, sock in keep.items() if not talk(sock, OPEN_WAIT)] == []
+        stage.spr.stop()
+
+
+def test_docker_comes_later(built):
+    """`spr up` without Docker; Docker and its containers come later and are closed from the first packet on."""
+    with Scene(docker="later") as scene:
+        stage = Stage(scene)
+        spr = stage.spr
+        spr.start()
+        spr.up()
+        assert spr.status()["engine"]["state"] == "absent"
+        with Flood(scene, "neighbour", PUB4, 9999, 50) as flood, Flood(scene, "neighbour", HOST4, 9053, 100) as other:
+            scene.start_docker()
+            time.sleep(0.5)
+            assert flood.stop() > 500 and other.stop() > 500
+            assert udp_arrived(scene.pub) == 0
+        spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+        assert stage.is_closed(connect("neighbour", PUB4, 9999, "pub"))
+        assert stage.is_closed(connect("neighbour", HOST4, 8080, "pub"))
+        assert stage.is_open(connect("pub", INTERNET4, 80, "internet"))
+        assert stage.is_open(connect("mate", PUB4, 80, "pub"))
+        spr.stop()
