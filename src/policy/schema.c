@@ -47,48 +47,39 @@ static const struct schema_key publish_rows[] = {
 const struct schema_keys schema_publish_keys = { "an entry of publish", publish_rows, ELEMENTSOF(publish_rows) };
 
 /* What members of all kinds have. */
-#define MEMBER_POLICIES                                                                                       \
-	{                                                                                                     \
-		ROW(member, policies, "policies", VALUE_POLICIES),                                            \
-			.help = "What the member may do: wan, dns, lan, lan_upstream, api, noapi, disabled, " \
-				"quarantine."                                                                 \
-	}
-#define MEMBER_GROUPS                                                                                    \
-	{                                                                                                \
-		LIST(member, groups, "groups", VALUE_WORDS),                                             \
-			.said = offsetof(struct member, has_groups),                                     \
-			.help = "Groups that the member is in. Each has an entry in the section groups." \
-	}
-#define MEMBER_TAGS                                                                                             \
-	{                                                                                                       \
-		LIST(member, tags, "tags", VALUE_WORDS), .help = "Labels to select the member by, as tag:NAME." \
-	}
-#define MEMBER_COMMENT                                                                       \
-	{                                                                                    \
-		ROW(member, comment, "comment", VALUE_COMMENT), .help = "A line for people." \
-	}
+#define POLICIES_ROW ROW(member, policies, "policies", VALUE_POLICIES), .help = policies_help
+#define GROUPS_ROW                                                                                                     \
+	LIST(member, groups, "groups", VALUE_WORDS), .said = offsetof(struct member, has_groups), .help = groups_help
+#define TAGS_ROW LIST(member, tags, "tags", VALUE_WORDS), .help = tags_help
+#define COMMENT_ROW(s) ROW(s, comment, "comment", VALUE_COMMENT), .help = comment_help
+
+static const char policies_help[] =
+	"What the member may do: wan, dns, lan, lan_upstream, api, noapi, disabled, quarantine.";
+static const char groups_help[] = "Groups that the member is in. Each has an entry in the section groups.";
+static const char tags_help[] = "Labels to select the member by, as tag:NAME.";
+static const char comment_help[] = "A line for people.";
 
 static const struct schema_key network_rows[] = {
 	{ ROW(member, name, "name", VALUE_MEMBER_NAME), .required = true,
 	  .help = "The container network, as its engine names it. It need not exist yet." },
-	MEMBER_POLICIES,
-	MEMBER_GROUPS,
-	MEMBER_TAGS,
+	{ POLICIES_ROW },
+	{ GROUPS_ROW },
+	{ TAGS_ROW },
 	{ ROW(member, isolate, "isolate", VALUE_BOOL),
 	  .help = "true: containers of this network may not talk to each other by being in it. Default: as the engine "
 		  "has it." },
-	MEMBER_COMMENT,
+	{ COMMENT_ROW(member) },
 };
 
 static const struct schema_key container_rows[] = {
 	{ ROW(member, name, "name", VALUE_MEMBER_NAME), .required = true,
 	  .help = "The container's name, or PROJECT/SERVICE of compose. It need not exist yet." },
-	MEMBER_POLICIES,
-	MEMBER_GROUPS,
-	MEMBER_TAGS,
+	{ POLICIES_ROW },
+	{ GROUPS_ROW },
+	{ TAGS_ROW },
 	{ LIST(member, publish, "publish", VALUE_PUBLISH), .keys = &schema_publish_keys,
 	  .help = "Who may use the container's published ports." },
-	MEMBER_COMMENT,
+	{ COMMENT_ROW(member) },
 };
 
 static const struct schema_key rule_rows[] = {
@@ -99,10 +90,10 @@ static const struct schema_key rule_rows[] = {
 	{ LIST(member, source, "source", VALUE_SOURCES), .required = true,
 	  .help = "The addresses it has there: one range or a list of them." },
 	{ ROW(member, route_dst, "route_dst", VALUE_ADDRESS), .help = "The address behind which the ranges are." },
-	MEMBER_POLICIES,
-	MEMBER_GROUPS,
-	MEMBER_TAGS,
-	MEMBER_COMMENT,
+	{ POLICIES_ROW },
+	{ GROUPS_ROW },
+	{ TAGS_ROW },
+	{ COMMENT_ROW(member) },
 };
 
 static const struct schema_key group_rows[] = {
@@ -114,7 +105,7 @@ static const struct schema_key grant_rows[] = {
 	{ ROW(grant, to, "to", VALUE_SELECTOR), .required = true, .help = "Whom it is opened to." },
 	{ LIST(grant, ports, "ports", VALUE_PORTS), .help = "Ports and protocols. Without them: everything." },
 	{ ROW(grant, expires, "expires", VALUE_TIME), .help = "When the entry ends. Without it: never." },
-	{ ROW(grant, comment, "comment", VALUE_COMMENT), .help = "A line for people." },
+	{ COMMENT_ROW(grant) },
 };
 
 static const struct schema_key settings_rows[] = {
@@ -124,20 +115,18 @@ static const struct schema_key settings_rows[] = {
 	  .help = "How many connections one member may have open; 0 is no limit." },
 };
 
-#define KEYS(rows, what)                     \
-	{                                    \
-		what, rows, ELEMENTSOF(rows) \
-	}
-static const struct schema_keys interface_keys = KEYS(interface_rows, "an entry of interfaces");
-static const struct schema_keys network_keys = KEYS(network_rows, "an entry of networks");
-static const struct schema_keys container_keys = KEYS(container_rows, "an entry of containers");
-static const struct schema_keys rule_keys = KEYS(rule_rows, "an entry of rules");
-static const struct schema_keys group_keys = KEYS(group_rows, "an entry of groups");
-const struct schema_keys schema_grant_keys = KEYS(grant_rows, "an entry of allow or block");
-static const struct schema_keys settings_keys = KEYS(settings_rows, "settings");
+#define KEYS(rows, what) what, rows, ELEMENTSOF(rows)
 
-#define ENTRIES(s, field)                                                                 \
-	.list = true, .size = sizeof(struct s), .offset = offsetof(struct policy, field), \
+static const struct schema_keys interface_keys = { KEYS(interface_rows, "an entry of interfaces") };
+static const struct schema_keys network_keys = { KEYS(network_rows, "an entry of networks") };
+static const struct schema_keys container_keys = { KEYS(container_rows, "an entry of containers") };
+static const struct schema_keys rule_keys = { KEYS(rule_rows, "an entry of rules") };
+static const struct schema_keys group_keys = { KEYS(group_rows, "an entry of groups") };
+const struct schema_keys schema_grant_keys = { KEYS(grant_rows, "an entry of allow or block") };
+static const struct schema_keys settings_keys = { KEYS(settings_rows, "settings") };
+
+#define ENTRIES(s, field)                                                                                              \
+	.list = true, .size = sizeof(struct s), .offset = offsetof(struct policy, field),                              \
 	.count = offsetof(struct policy, n_##field), .place = offsetof(struct s, place)
 
 const struct schema_section schema_sections[] = {
