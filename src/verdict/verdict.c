@@ -18,7 +18,7 @@ static bool drop(struct decision *decision, enum reason reason)
 	return true;
 }
 
-static bool accept(struct decision *decision)
+static bool pass(struct decision *decision)
 {
 	decision->accept = true;
 	decision->reason = REASON_NONE;
@@ -28,7 +28,7 @@ static bool accept(struct decision *decision)
 static bool leave_alone(struct decision *decision)
 {
 	decision->left_alone = true;
-	return accept(decision);
+	return pass(decision);
 }
 
 static const struct network *network_named(const struct model *model, const char *bridge)
@@ -287,7 +287,7 @@ static bool judge(const struct model *model, const struct packet *packet, struct
 	if (ret->right && ret->right->deny)
 		return drop(ret, REASON_BLOCKED);
 	if (same || ret->right)
-		return accept(ret);
+		return pass(ret);
 	if (!target.known)
 		return drop(ret, REASON_UNKNOWN_TARGET);
 	if (is_dnat(packet) && !target.front)
@@ -295,7 +295,7 @@ static bool judge(const struct model *model, const struct packet *packet, struct
 					 packet->dialled_port);
 	if (!ret->right || ret->right->deny)
 		return drop(ret, REASON_NO_GRANT);
-	return accept(ret);
+	return pass(ret);
 }
 
 /* What an input chain of ours lets in whatever the policy says: neighbours, listeners, leases. */
@@ -332,25 +332,25 @@ static bool forward(const struct model *model, const struct packet *packet, stru
 	bool same = strcmp(packet->in, packet->out) == 0;
 
 	if (packet->flow == FLOW_REPLY || packet->flow == FLOW_ERROR)
-		return accept(ret);
+		return pass(ret);
 	if (is_kept(model, packet->in) && is_kept(model, packet->out))
 		return leave_alone(ret);
 	if (same && is_bridge(model, packet->in))
 		return leave_alone(ret);
 	if (same && packet->from.family == AF_INET6 && may_talk(model, packet->in) &&
 	    (addr_is_link_local(&packet->from) || addr_is_any(&packet->from)))
-		return accept(ret);
+		return pass(ret);
 	return judge(model, packet, ret);
 }
 
 static bool input(const struct model *model, const struct packet *packet, struct decision *ret)
 {
 	if (packet->flow == FLOW_REPLY || packet->flow == FLOW_ERROR)
-		return accept(ret);
+		return pass(ret);
 	if (is_kept(model, packet->in) && !front_at(model, packet))
 		return leave_alone(ret);
 	if (is_service(model, packet))
-		return accept(ret);
+		return pass(ret);
 	return judge(model, packet, ret);
 }
 
