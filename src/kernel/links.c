@@ -28,7 +28,7 @@
 
 #define MILLISECOND 1000000ll /* in ns */
 #define DUMP_QUICK (2 * MILLISECOND) /* a dump that takes less may follow at once on the one before */
-#define DUMP_PACE 10 /* one that takes longer: after ten times as long */
+#define DUMP_PACE 4 /* one that takes longer: after four times as long */
 #define WAIT_MAX (1000 * MILLISECOND)
 #define WAIT_RESTLESS (20 * MILLISECOND) /* before the next try, when the lists do not stand still */
 #define WAIT_FAILED (500 * MILLISECOND)
@@ -98,7 +98,11 @@ static int links_news(struct links *links, const struct nlmsghdr *message)
 	return 0;
 }
 
-/* Takes the news that are there. What cannot be taken in is read again later. */
+/*
+ * Takes the news that are there; 1 when there are more. What cannot be taken in is read again later. After a loss the
+ * queue still holds older news, and the kernel throws away newer ones until it was emptied: they are passed over, and
+ * nothing may be read again before the end of the queue.
+ */
 static int links_take_news(struct links *links)
 {
 	for (int i = 0; i < DATAGRAMS_MAX; i++) {
@@ -120,7 +124,7 @@ static int links_take_news(struct links *links)
 			if (links_news(links, message) < 0)
 				links->pending.stale = LINK_DUMP_ALL;
 	}
-	return 0;
+	return 1;
 }
 
 /* Reads again what is out of date, unless it is too early for that. */
@@ -233,7 +237,8 @@ int links_read(struct links *links, bool *ret_changed, struct error *error)
 	r = links_take_news(links);
 	if (r < 0)
 		return error_set(error, -r, "cannot read changes of interfaces: %s", strerror(-r));
-	r = links_catch_up(links, error);
+	if (r == 0)
+		r = links_catch_up(links, error);
 	if (r < 0 && r != -EINTR) /* lists that do not stand still are tried again */
 		return r;
 	*ret_changed = links->pending.changed;
