@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# fish completion for spr(1); tests/check_man_cli.sh compares it with the command.
+
+function __spr_names
+    spr list $argv[1] 2>/dev/null | awk -F'\t' 'NR > 1 { print $1 }' | grep -E '^[A-Za-z0-9_][A-Za-z0-9_./-]*$'
+end
+
+function __spr_members
+    __spr_names containers
+    __spr_names networks | sed 's/^/network:/'
+    __spr_names rules | sed 's/^/rule:/'
+end
+
+function __spr_selectors
+    __spr_members
+    __spr_names groups | sed 's/^/group:/'
+    printf '%s\n' internet upstream lan host
+end
+
+function __spr_on
+    __fish_seen_subcommand_from $argv
+end
+
+set -l verbs up down status list join leave grant revoke allow block publish role apply export explain log help
+
+complete -c spr -f
+complete -c spr -l json -d 'print the answer as JSON'
+complete -c spr -l socket -r -F -d 'control socket'
+complete -c spr -s h -l help -d 'say how to use it'
+complete -c spr -n "not __spr_on $verbs" -s V -l version -d 'print the version'
+
+complete -c spr -n "not __spr_on $verbs" -a up -d 'close everything that policy does not open'
+complete -c spr -n "not __spr_on $verbs" -a down -d 'remove every rule of spr'
+complete -c spr -n "not __spr_on $verbs" -a status -d 'what is enforced'
+complete -c spr -n "not __spr_on $verbs" -a list -d 'what is there'
+complete -c spr -n "not __spr_on $verbs" -a join -d 'add a member to groups'
+complete -c spr -n "not __spr_on $verbs" -a leave -d 'take a member out of groups'
+complete -c spr -n "not __spr_on $verbs" -a grant -d 'give a member policies'
+complete -c spr -n "not __spr_on $verbs" -a revoke -d 'take policies from a member'
+complete -c spr -n "not __spr_on $verbs" -a allow -d 'open one way'
+complete -c spr -n "not __spr_on $verbs" -a block -d 'close one way'
+complete -c spr -n "not __spr_on $verbs" -a publish -d 'say who may use published ports'
+complete -c spr -n "not __spr_on $verbs" -a role -d 'say what an interface is'
+complete -c spr -n "not __spr_on $verbs" -a apply -d 'make the policy what a file says'
+complete -c spr -n "not __spr_on $verbs" -a export -d 'print the policy'
+complete -c spr -n "not __spr_on $verbs" -a explain -d 'say whether something may pass, and why'
+complete -c spr -n "not __spr_on $verbs" -a log -d 'show what is dropped'
+complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
+
+complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role apply' -l force -d 'also when it cuts your own session'
+complete -c spr -n '__spr_on allow block publish' -l remove -d 'take it away'
+complete -c spr -n '__spr_on allow block' -l for -x -d 'how long: 30m, 2h, 7d'
+complete -c spr -n '__spr_on allow block' -l comment -x -d why
+complete -c spr -n '__spr_on publish' -l port -x -d 'one published port'
+complete -c spr -n '__spr_on publish' -l to -x -a '(__spr_selectors)' -d 'who may use it'
+complete -c spr -n '__spr_on apply' -s f -l file -r -F -d 'the policy'
+complete -c spr -n '__spr_on log' -s f -l follow -d 'as it happens'
+complete -c spr -n '__spr_on log' -l member -x -a '(__spr_members)' -d 'only of one'
+
+complete -c spr -n '__spr_on list' -a 'containers networks interfaces groups rules flows'
+complete -c spr -n '__spr_on join leave' -a '(__spr_members) (__spr_names groups)'
+complete -c spr -n '__spr_on grant revoke' -a '(__spr_members) wan dns lan lan_upstream api noapi disabled quarantine'
+complete -c spr -n '__spr_on allow block explain' -a '(__spr_selectors)'
+complete -c spr -n '__spr_on publish' -a '(__spr_names containers)'
+complete -c spr -n '__spr_on role' -a '(__spr_names interfaces) uplink lan container overlay other'
+complete -c spr -n '__spr_on help' -a "$verbs"
