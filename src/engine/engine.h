@@ -26,6 +26,7 @@ struct engine_ops {
 	const char *socket; /* where it usually listens */
 	int (*start)(struct engine *engine, struct error *error);
 	void (*stop)(struct engine *engine);
+	void (*refresh)(struct engine *engine, const char *bridge);
 };
 
 extern const struct engine_ops docker_engine;
@@ -37,9 +38,16 @@ int engine_start(const struct engine_ops *ops, uv_loop_t *loop, const char *sock
 /* Stops it; its handles close on the loop's next turns. */
 void engine_stop(struct engine *engine);
 
+/*
+ * Tells it that a port of a bridge appeared or went: when the bridge is one of the engine's networks, that network is
+ * asked again, now and a few times soon after (the port is there before the engine lists it). Cheap, and coalesced.
+ */
+void engine_refresh(struct engine *engine, const char *bridge);
+
 const char *engine_name(const struct engine *engine);
 const char *engine_socket(const struct engine *engine);
 enum engine_state engine_state(const struct engine *engine);
 const char *engine_version(const struct engine *engine); /* "20.10.24", "" before the first answer */
+const char *engine_problem(const struct engine *engine); /* why it is not connected, a sentence; "" while it is */
 
 #endif

@@ -44,7 +44,10 @@ struct network {
 	bool icc; /* false: the engine isolates its containers from each other */
 };
 
-/* A container's place in one network. */
+/*
+ * A container's place in one network. What a container engine lists comes in an order that never opens anything: an
+ * endpoint with a container enters the inventory after its container, and leaves it before.
+ */
 struct endpoint {
 	char *network; /* the network's id */
 	char *container; /* the container's id; "" for what the engine lists without one (a build) */
@@ -65,6 +68,7 @@ struct container {
 	char *name; /* without the leading slash */
 	char *image;
 	char *project, *service; /* of compose; NULL without */
+	bool image_labels; /* the image brings labels of compose along: project and service prove nothing, and are "?" */
 	bool running;
 	bool host_network;
 	struct port_binding *ports; /* as published now: none while it does not run */
@@ -83,36 +87,45 @@ struct inventory {
 	struct container *containers;
 	size_t n_containers;
 	struct addr resolver; /* the one the machine uses or serves; family 0 without */
+	struct inventory_index *index; /* of inventory.c, for the look-ups by key; NULL works too, but slower */
 };
 
 struct inventory *inventory_new(void);
 struct inventory *inventory_free(struct inventory *inventory);
 DEFINE_CLEANUP(struct inventory *, inventory_free)
 
-/* Look-ups: NULL when it is not there. */
+/* Look-ups: NULL when it is not there. What they return is good until the next put or drop of the same kind. */
 struct interface *inventory_interface(const struct inventory *inventory, unsigned index);
 struct interface *inventory_interface_named(const struct inventory *inventory, const char *name);
 struct network *inventory_network(const struct inventory *inventory, const char *id);
 struct container *inventory_container(const struct inventory *inventory, const char *id);
+struct endpoint *inventory_endpoint(const struct inventory *inventory, const char *network, const struct addr *address);
 
 /*
  * Each put replaces what has the same key (interface index; route as a whole; network id; container id; network and
- * address of an endpoint) and takes over what the argument points to, also when it fails with -ENOMEM.
+ * address of an endpoint) and takes over what the argument points to, also when it fails with -ENOMEM; the argument
+ * is empty afterwards. An endpoint without any address replaces the one of the same network and container.
  */
 int inventory_put_interface(struct inventory *inventory, struct interface *interface);
 int inventory_put_network(struct inventory *inventory, struct network *network);
 int inventory_put_container(struct inventory *inventory, struct container *container);
 int inventory_put_endpoint(struct inventory *inventory, struct endpoint *endpoint);
 
-/* Each drop is silent about what is not there. */
+/* Each drop is silent about what is not there. The order of what stays may change. */
 void inventory_drop_interface(struct inventory *inventory, unsigned index);
 void inventory_drop_network(struct inventory *inventory, const char *engine, const char *id); /* id NULL: all of the engine; and their endpoints */
 void inventory_drop_container(struct inventory *inventory, const char *engine, const char *id); /* id NULL: all of the engine */
+void inventory_cut_endpoint(struct inventory *inventory, size_t i); /* the last one takes its place */
 void inventory_drop_endpoints(struct inventory *inventory, const char *network, const char *container); /* either may be NULL: any */
 
 void interface_clear(struct interface *interface);
 void network_clear(struct network *network);
 void endpoint_clear(struct endpoint *endpoint);
 void container_clear(struct container *container);
+
+/* Whether two say the same in every field. */
+bool network_equal(const struct network *a, const struct network *b);
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b);
+bool container_equal(const struct container *a, const struct container *b);
 
 #endif

@@ -1,0 +1,570 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "inventory/inventory.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/array.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+/*
+ * The arrays are the truth; the index only says where in them a key is. It is made at the first look-up, follows puts
+ * and drops, and is made again when an array turns out to have been changed by other hands. Without memory for it
+ * there is none, and look-ups walk the array.
+ */
+
+#define KEY_MAX 200
+
+struct key {
+	size_t length; /* 0: none */
+	char bytes[KEY_MAX];
+};
+
+struct place {
+	size_t slot;
+	UT_hash_handle hh;
+	char key[];
+};
+
+struct index {
+	struct place *places;
+	const void *items; /* the array it was made for, and its count */
+	size_t n_items;
+	bool bad; /* no memory, or a key over KEY_MAX */
+};
+
+enum kind { KIND_INTERFACE, KIND_NETWORK, KIND_ENDPOINT, KIND_CONTAINER, _KIND_MAX };
+
+struct inventory_index {
+	struct index of[_KIND_MAX];
+};
+
+#define KEYS 2 /* at most, of one item */
+
+struct kind_ops {
+	size_t size, items, count; /* of an item; where the array and its count are in the inventory */
+	void (*keys)(const void *item, struct key keys[KEYS]);
+	bool (*same)(const void *a, const void *b); /* whether a put of b replaces a */
+	void (*clear)(void *item);
+};
+
+static bool text_equal(const char *a, const char *b)
+{
+	return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static void key_bytes(struct key *key, const void *bytes, size_t length)
+{
+	key->length = length;
+	if (length <= KEY_MAX)
+		memcpy(key->bytes, bytes, length);
+}
+
+static void key_place(struct key *key, const char *network, const struct addr *address)
+{
+	size_t length = strlen(network);
+
+	if (!address->family) {
+		key->length = 0;
+		return;
+	}
+	key->length = length + 1 + sizeof(address->bytes);
+	if (key->length > KEY_MAX)
+		return;
+	memcpy(key->bytes, network, length);
+	key->bytes[length] = (char)address->family;
+	memcpy(key->bytes + length + 1, address->bytes, sizeof(address->bytes));
+}
+
+static void interface_keys(const void *item, struct key keys[KEYS])
+{
+	const struct interface *interface = item;
+
+	key_bytes(&keys[0], &interface->index, sizeof(interface->index));
+}
+
+static void network_keys(const void *item, struct key keys[KEYS])
+{
+	const struct network *network = item;
+
+	key_bytes(&keys[0], network->id, strlen(network->id));
+}
+
+static void container_keys(const void *item, struct key keys[KEYS])
+{
+	const struct container *container = item;
+
+	key_bytes(&keys[0], container->id, strlen(container->id));
+}
+
+static void endpoint_keys(const void *item, struct key keys[KEYS])
+{
+	const struct endpoint *endpoint = item;
+
+	key_place(&keys[0], endpoint->network, &endpoint->ip4);
+	key_place(&keys[1], endpoint->network, &endpoint->ip6);
+}
+
+static bool interface_same(const void *a, const void *b)
+{
+	return ((const struct interface *)a)->index == ((const struct interface *)b)->index;
+}
+
+static bool network_same(const void *a, const void *b)
+{
+	return strcmp(((const struct network *)a)->id, ((const struct network *)b)->id) == 0;
+}
+
+static bool container_same(const void *a, const void *b)
+{
+	return strcmp(((const struct container *)a)->id, ((const struct container *)b)->id) == 0;
+}
+
+static bool address_same(const struct addr *a, const struct addr *b)
+{
+	return a->family && addr_compare(a, b) == 0;
+}
+
+static bool endpoint_same(const void *one, const void *other)
+{
+	const struct endpoint *a = one, *b = other;
+
+	if (strcmp(a->network, b->network) != 0)
+		return false;
+	if (!a->ip4.family && !a->ip6.family && !b->ip4.family && !b->ip6.family)
+		return strcmp(a->container, b->container) == 0;
+	return address_same(&a->ip4, &b->ip4) || address_same(&a->ip6, &b->ip6);
+}
+
+static void interface_clear_item(void *item)
+{
+	interface_clear(item);
+}
+
+static void network_clear_item(void *item)
+{
+	network_clear(item);
+}
+
+static void endpoint_clear_item(void *item)
+{
+	endpoint_clear(item);
+}
+
+static void container_clear_item(void *item)
+{
+	container_clear(item);
+}
+
+#define KIND(thing, things)                                                                                            \
+	{                                                                                                              \
+		sizeof(struct thing), offsetof(struct inventory, things), offsetof(struct inventory, n_##things),      \
+			thing##_keys, thing##_same, thing##_clear_item                                                 \
+	}
+
+static const struct kind_ops kinds[_KIND_MAX] = {
+	[KIND_INTERFACE] = KIND(interface, interfaces),
+	[KIND_NETWORK] = KIND(network, networks),
+	[KIND_ENDPOINT] = KIND(endpoint, endpoints),
+	[KIND_CONTAINER] = KIND(container, containers),
+};
+
+static void **kind_items(const struct inventory *inventory, enum kind kind)
+{
+	return (void **)((char *)inventory + kinds[kind].items);
+}
+
+static size_t *kind_count(const struct inventory *inventory, enum kind kind)
+{
+	return (size_t *)((char *)inventory + kinds[kind].count);
+}
+
+static void *kind_item(const struct inventory *inventory, enum kind kind, size_t slot)
+{
+	return (char *)*kind_items(inventory, kind) + slot * kinds[kind].size;
+}
+
+static void index_empty(struct index *index)
+{
+	struct place *place, *next;
+
+	HASH_ITER(hh, index->places, place, next) {
+		HASH_DEL(index->places, place);
+		free(place);
+	}
+	memset(index, 0, sizeof(*index));
+}
+
+static struct place *index_place(const struct index *index, const struct key *key)
+{
+	struct place *place;
+
+	HASH_FIND(hh, index->places, key->bytes, key->length, place);
+	return place;
+}
+
+/* Notes where an item is. A key that two items share stays with the later one; puts leave no such keys. */
+static void index_note(struct index *index, enum kind kind, const void *item, size_t slot)
+{
+	struct key keys[KEYS] = { 0 };
+	struct place *place;
+
+	kinds[kind].keys(item, keys);
+	for (size_t i = 0; i < KEYS && !index->bad; i++) {
+		if (!keys[i].length)
+			continue;
+		index->bad = keys[i].length > KEY_MAX;
+		place = index->bad ? NULL : index_place(index, &keys[i]);
+		if (place) {
+			place->slot = slot;
+			continue;
+		}
+		place = index->bad ? NULL : calloc(1, sizeof(*place) + keys[i].length);
+		if (!place) {
+			index->bad = true;
+			break;
+		}
+		place->slot = slot;
+		memcpy(place->key, keys[i].bytes, keys[i].length);
+		HASH_ADD_KEYPTR(hh, index->places, place->key, keys[i].length, place);
+		if (!place->hh.tbl) {
+			free(place);
+			index->bad = true;
+		}
+	}
+}
+
+static void index_forget(struct index *index, enum kind kind, const void *item)
+{
+	struct key keys[KEYS] = { 0 };
+	struct place *place;
+
+	kinds[kind].keys(item, keys);
+	for (size_t i = 0; i < KEYS && !index->bad; i++) {
+		place = keys[i].length ? index_place(index, &keys[i]) : NULL;
+		if (!place)
+			continue;
+		HASH_DEL(index->places, place);
+		free(place);
+	}
+}
+
+/* The index of a kind, fit for use, or NULL. */
+static struct index *index_ready(const struct inventory *inventory, enum kind kind)
+{
+	struct index *index = inventory->index ? &inventory->index->of[kind] : NULL;
+	size_t n = *kind_count(inventory, kind);
+
+	if (!index)
+		return NULL;
+	if (index->items == *kind_items(inventory, kind) && index->n_items == n)
+		return index->bad ? NULL : index;
+	index_empty(index);
+	for (size_t i = 0; i < n; i++)
+		index_note(index, kind, kind_item(inventory, kind, i), i);
+	index->items = *kind_items(inventory, kind);
+	index->n_items = n;
+	return index->bad ? NULL : index;
+}
+
+/* The item a key leads to, *ret_slot its place; NULL without. `model` is an item that would replace it. */
+static void *kind_find(const struct inventory *inventory, enum kind kind, const void *model, const struct key *key)
+{
+	struct index *index = index_ready(inventory, kind);
+	size_t n = *kind_count(inventory, kind);
+	struct place *place;
+
+	if (index && key->length && key->length <= KEY_MAX) {
+		place = index_place(index, key);
+		return place ? kind_item(inventory, kind, place->slot) : NULL;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (kinds[kind].same(kind_item(inventory, kind, i), model))
+			return kind_item(inventory, kind, i);
+	return NULL;
+}
+
+/* The last item takes the place of the one that goes, so that nothing has to move up. */
+static void kind_cut(struct inventory *inventory, enum kind kind, void *item)
+{
+	struct index *index = index_ready(inventory, kind);
+	size_t size = kinds[kind].size, last = --*kind_count(inventory, kind);
+	char *moved = kind_item(inventory, kind, last);
+
+	if (index)
+		index_forget(index, kind, item);
+	kinds[kind].clear(item);
+	if (moved != item) {
+		memcpy(item, moved, size);
+		if (index)
+			index_note(index, kind, item, ((char *)item - (char *)*kind_items(inventory, kind)) / size);
+	}
+	if (inventory->index)
+		inventory->index->of[kind].n_items = last;
+}
+
+/* Cuts what has a key of the item. One without keys is compared with all. */
+static void kind_cut_same(struct inventory *inventory, enum kind kind, const void *item)
+{
+	struct key keys[KEYS] = { 0 };
+	void *old;
+
+	kinds[kind].keys(item, keys);
+	for (size_t i = 0; i < KEYS; i++)
+		while ((keys[i].length || (i == 0 && !keys[1].length)) &&
+		       (old = kind_find(inventory, kind, item, &keys[i])))
+			kind_cut(inventory, kind, old);
+}
+
+static int kind_put(struct inventory *inventory, enum kind kind, void *item)
+{
+	struct index *index;
+	void *slot;
+
+	kind_cut_same(inventory, kind, item);
+	index_ready(inventory, kind);
+	index = inventory->index ? &inventory->index->of[kind] : NULL;
+	slot = array_grow(kind_items(inventory, kind), kind_count(inventory, kind), kinds[kind].size);
+	if (!slot) {
+		kinds[kind].clear(item);
+		return -ENOMEM;
+	}
+	memcpy(slot, item, kinds[kind].size);
+	memset(item, 0, kinds[kind].size);
+	if (index) {
+		index->items = *kind_items(inventory, kind);
+		index_note(index, kind, slot, index->n_items++);
+	}
+	return 0;
+}
+
+static void kind_clear(struct inventory *inventory, enum kind kind)
+{
+	for (size_t i = 0; i < *kind_count(inventory, kind); i++)
+		kinds[kind].clear(kind_item(inventory, kind, i));
+	free(*kind_items(inventory, kind));
+	if (inventory->index)
+		index_empty(&inventory->index->of[kind]);
+}
+
+struct inventory *inventory_new(void)
+{
+	struct inventory *inventory = calloc(1, sizeof(*inventory));
+
+	if (inventory)
+		inventory->index = calloc(1, sizeof(*inventory->index)); /* none is no harm */
+	return inventory;
+}
+
+struct inventory *inventory_free(struct inventory *inventory)
+{
+	if (!inventory)
+		return NULL;
+	for (enum kind kind = 0; kind < _KIND_MAX; kind++)
+		kind_clear(inventory, kind);
+	free(inventory->routes);
+	free(inventory->index);
+	free(inventory);
+	return NULL;
+}
+
+struct interface *inventory_interface(const struct inventory *inventory, unsigned index)
+{
+	struct interface model = { .index = index };
+	struct key key;
+
+	key_bytes(&key, &index, sizeof(index));
+	return kind_find(inventory, KIND_INTERFACE, &model, &key);
+}
+
+struct interface *inventory_interface_named(const struct inventory *inventory, const char *name)
+{
+	for (size_t i = 0; i < inventory->n_interfaces; i++)
+		if (strcmp(inventory->interfaces[i].name, name) == 0)
+			return &inventory->interfaces[i];
+	return NULL;
+}
+
+struct network *inventory_network(const struct inventory *inventory, const char *id)
+{
+	struct network model = { .id = (char *)id };
+	struct key key;
+
+	key_bytes(&key, id, strlen(id));
+	return kind_find(inventory, KIND_NETWORK, &model, &key);
+}
+
+struct container *inventory_container(const struct inventory *inventory, const char *id)
+{
+	struct container model = { .id = (char *)id };
+	struct key key;
+
+	key_bytes(&key, id, strlen(id));
+	return kind_find(inventory, KIND_CONTAINER, &model, &key);
+}
+
+struct endpoint *inventory_endpoint(const struct inventory *inventory, const char *network, const struct addr *address)
+{
+	struct endpoint model = { .network = (char *)network, .container = (char *)"" };
+	struct key key;
+
+	if (!address->family)
+		return NULL;
+	*(address->family == AF_INET6 ? &model.ip6 : &model.ip4) = *address;
+	key_place(&key, network, address);
+	return kind_find(inventory, KIND_ENDPOINT, &model, &key);
+}
+
+int inventory_put_interface(struct inventory *inventory, struct interface *interface)
+{
+	return kind_put(inventory, KIND_INTERFACE, interface);
+}
+
+int inventory_put_network(struct inventory *inventory, struct network *network)
+{
+	return kind_put(inventory, KIND_NETWORK, network);
+}
+
+int inventory_put_container(struct inventory *inventory, struct container *container)
+{
+	return kind_put(inventory, KIND_CONTAINER, container);
+}
+
+int inventory_put_endpoint(struct inventory *inventory, struct endpoint *endpoint)
+{
+	return kind_put(inventory, KIND_ENDPOINT, endpoint);
+}
+
+void inventory_drop_interface(struct inventory *inventory, unsigned index)
+{
+	struct interface *interface = inventory_interface(inventory, index);
+
+	if (interface)
+		kind_cut(inventory, KIND_INTERFACE, interface);
+}
+
+void inventory_drop_network(struct inventory *inventory, const char *engine, const char *id)
+{
+	struct network *network;
+
+	if (id) {
+		network = inventory_network(inventory, id);
+		if (!network || strcmp(network->engine, engine) != 0)
+			return;
+		inventory_drop_endpoints(inventory, network->id, NULL);
+		kind_cut(inventory, KIND_NETWORK, network);
+		return;
+	}
+	for (size_t i = inventory->n_endpoints; i-- > 0;) {
+		network = inventory_network(inventory, inventory->endpoints[i].network);
+		if (network && strcmp(network->engine, engine) == 0)
+			kind_cut(inventory, KIND_ENDPOINT, &inventory->endpoints[i]);
+	}
+	for (size_t i = inventory->n_networks; i-- > 0;)
+		if (strcmp(inventory->networks[i].engine, engine) == 0)
+			kind_cut(inventory, KIND_NETWORK, &inventory->networks[i]);
+}
+
+void inventory_drop_container(struct inventory *inventory, const char *engine, const char *id)
+{
+	struct container *container = id ? inventory_container(inventory, id) : NULL;
+
+	if (container && strcmp(container->engine, engine) == 0)
+		kind_cut(inventory, KIND_CONTAINER, container);
+	for (size_t i = inventory->n_containers; !id && i-- > 0;)
+		if (strcmp(inventory->containers[i].engine, engine) == 0)
+			kind_cut(inventory, KIND_CONTAINER, &inventory->containers[i]);
+}
+
+void inventory_cut_endpoint(struct inventory *inventory, size_t i)
+{
+	kind_cut(inventory, KIND_ENDPOINT, &inventory->endpoints[i]);
+}
+
+void inventory_drop_endpoints(struct inventory *inventory, const char *network, const char *container)
+{
+	for (size_t i = inventory->n_endpoints; i-- > 0;) {
+		const struct endpoint *endpoint = &inventory->endpoints[i];
+
+		if ((!network || strcmp(endpoint->network, network) == 0) &&
+		    (!container || strcmp(endpoint->container, container) == 0))
+			kind_cut(inventory, KIND_ENDPOINT, &inventory->endpoints[i]);
+	}
+}
+
+void interface_clear(struct interface *interface)
+{
+	free(interface->addresses);
+	memset(interface, 0, sizeof(*interface));
+}
+
+void network_clear(struct network *network)
+{
+	free(network->engine);
+	free(network->id);
+	free(network->name);
+	free(network->driver);
+	free(network->subnets);
+	free(network->gateways);
+	memset(network, 0, sizeof(*network));
+}
+
+void endpoint_clear(struct endpoint *endpoint)
+{
+	free(endpoint->network);
+	free(endpoint->container);
+	free(endpoint->name);
+	memset(endpoint, 0, sizeof(*endpoint));
+}
+
+void container_clear(struct container *container)
+{
+	free(container->engine);
+	free(container->id);
+	free(container->name);
+	free(container->image);
+	free(container->project);
+	free(container->service);
+	free(container->ports);
+	memset(container, 0, sizeof(*container));
+}
+
+bool network_equal(const struct network *a, const struct network *b)
+{
+	if (a->n_subnets != b->n_subnets || a->n_gateways != b->n_gateways || a->internal != b->internal ||
+	    a->icc != b->icc || strcmp(a->bridge, b->bridge) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_subnets; i++)
+		if (addr_compare(&a->subnets[i].addr, &b->subnets[i].addr) != 0 ||
+		    a->subnets[i].length != b->subnets[i].length)
+			return false;
+	for (size_t i = 0; i < a->n_gateways; i++)
+		if (addr_compare(&a->gateways[i], &b->gateways[i]) != 0)
+			return false;
+	return text_equal(a->engine, b->engine) && text_equal(a->id, b->id) && text_equal(a->name, b->name) &&
+	       text_equal(a->driver, b->driver);
+}
+
+bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
+{
+	return text_equal(a->network, b->network) && text_equal(a->container, b->container) &&
+	       text_equal(a->name, b->name) && addr_compare(&a->ip4, &b->ip4) == 0 &&
+	       addr_compare(&a->ip6, &b->ip6) == 0 && memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
+}
+
+bool container_equal(const struct container *a, const struct container *b)
+{
+	if (a->n_ports != b->n_ports || a->running != b->running || a->host_network != b->host_network ||
+	    a->image_labels != b->image_labels)
+		return false;
+	for (size_t i = 0; i < a->n_ports; i++)
+		if (a->ports[i].proto != b->ports[i].proto || a->ports[i].host_port != b->ports[i].host_port ||
+		    a->ports[i].container_port != b->ports[i].container_port ||
+		    addr_compare(&a->ports[i].host, &b->ports[i].host) != 0)
+			return false;
+	return text_equal(a->engine, b->engine) && text_equal(a->id, b->id) && text_equal(a->name, b->name) &&
+	       text_equal(a->image, b->image) && text_equal(a->project, b->project) &&
+	       text_equal(a->service, b->service);
+}
