@@ -219,6 +219,8 @@ static int check_bare_name(const struct check *c, const char *name)
 	for (int i = 0; i < _MEMBER_KIND_MAX; i++)
 		if (has_member(c, (enum member_kind)i, name))
 			return 0;
+	if (strcasecmp(name, "wan") == 0)
+		zone = zone_name(ZONE_INTERNET);
 	for (int i = 0; i < _ZONE_MAX; i++)
 		if (strcasecmp(name, zone_name((enum zone)i)) == 0)
 			zone = zone_name((enum zone)i);
@@ -284,7 +286,10 @@ static int check_words(const struct check *c, char *const *words, size_t n)
 			return fault_wrap(c, words[i]);
 	if (find_twice(words, n, sizeof(*words), compare_texts, &twice) < 0)
 		return no_memory(c);
-	return twice ? fault(c, *(char *const *)twice, "'%s' is in one list twice", *(char *const *)twice) : 0;
+	if (!twice)
+		return 0;
+	c->fault->skip = 1;
+	return fault(c, *(char *const *)twice, "'%s' is in one list twice", *(char *const *)twice);
 }
 
 static int check_publish(const struct check *c, const struct member *member)
@@ -309,6 +314,7 @@ static int check_publish(const struct check *c, const struct member *member)
 	if (!twice)
 		return 0;
 	port_range_print(&((const struct publish *)twice)->port, text);
+	c->fault->skip = 1;
 	return fault(c, text, "the port %s is published twice: make one entry of them", text);
 }
 
@@ -403,6 +409,8 @@ static int check_sources(struct check *c)
 	c->name = found->rule->name;
 	c->place = found->rule->place;
 	prefix_text(found->prefix, text);
+	for (const struct source *source = sources; source < found; source++)
+		c->fault->skip += source->rule == found->rule && compare_sources(&source, &found) == 0;
 	return fault(c, text, "the range %s of %s is here twice, or in two rules: one address can be one member only",
 		     text, found->rule->interface);
 }

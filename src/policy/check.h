@@ -8,6 +8,7 @@
 struct fault {
 	struct place place;
 	char word[POLICY_NAME_MAX + 16];
+	unsigned skip; /* so many times the word stands in the entry before */
 };
 
 /* policy_check() without the place in the message; fault is written on -EINVAL. */

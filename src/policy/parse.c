@@ -370,7 +370,7 @@ static int parse_document(const struct parse *p, struct policy *policy)
 			return r;
 	}
 	r = policy_find_fault(policy, &fault, p->error);
-	return r < 0 ? wrap_place(p, tree_find(p->tree, fault.place, fault.word)) : 0;
+	return r < 0 ? wrap_place(p, tree_find(p->tree, fault.place, fault.word, fault.skip)) : 0;
 }
 
 int policy_parse(const char *text, size_t length, const char *name, struct policy **ret, struct error *error)

@@ -70,7 +70,7 @@ static int yaml_error(const struct builder *b)
 	case YAML_MEMORY_ERROR:
 		return error_memory(b->error);
 	case YAML_READER_ERROR:
-		return error_at(b, place_of_offset(b->text, parser->problem_offset), "this is not UTF-8 text: %s",
+		return error_at(b, place_of_offset(b->text, parser->problem_offset), "this is not plain UTF-8 text: %s",
 				parser->problem);
 	default:
 		return error_at(b, place_of(parser->problem_mark), "this is not YAML: %s%s%s", parser->problem,
@@ -395,8 +395,8 @@ bool tree_is_null(const struct tree *tree, const json_t *node)
 	return false;
 }
 
-/* The first string in the node that is the word. */
-static const json_t *find_word(json_t *node, const char *word)
+/* The string in the node that is the word, after *skip others that are. */
+static const json_t *find_word(json_t *node, const char *word, unsigned *skip)
 {
 	const json_t *found = NULL;
 	const char *key;
@@ -404,21 +404,21 @@ static const json_t *find_word(json_t *node, const char *word)
 	size_t i;
 
 	if (json_is_string(node))
-		return strcmp(json_string_value(node), word) == 0 ? node : NULL;
+		return strcmp(json_string_value(node), word) == 0 && (*skip)-- == 0 ? node : NULL;
 	json_array_foreach(node, i, item) {
-		found = find_word(item, word);
+		found = find_word(item, word, skip);
 		if (found)
 			return found;
 	}
 	json_object_foreach(node, key, item) {
-		found = find_word(item, word);
+		found = find_word(item, word, skip);
 		if (found)
 			return found;
 	}
 	return NULL;
 }
 
-struct place tree_find(const struct tree *tree, struct place entry, const char *word)
+struct place tree_find(const struct tree *tree, struct place entry, const char *word, unsigned skip)
 {
 	for (size_t i = 0; *word && i < tree->n_nodes; i++) {
 		const struct node *node = &tree->nodes[i];
@@ -426,7 +426,7 @@ struct place tree_find(const struct tree *tree, struct place entry, const char *
 
 		if (!json_is_object(node->json) || node->place.line != entry.line || node->place.column != entry.column)
 			continue;
-		found = find_word((json_t *)node->json, word);
+		found = find_word((json_t *)node->json, word, &skip);
 		if (found)
 			return tree_place(tree, found);
 	}

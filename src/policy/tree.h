@@ -33,7 +33,7 @@ struct place tree_key_place(const struct tree *tree, const json_t *node); /* of 
 bool tree_is_plain(const struct tree *tree, const json_t *node); /* a scalar without quotation marks */
 bool tree_is_null(const struct tree *tree, const json_t *node); /* nothing, ~ or null */
 
-/* Where `word` stands inside the entry that begins at `entry`; entry itself when it is not there. */
-struct place tree_find(const struct tree *tree, struct place entry, const char *word);
+/* Where `word` stands, after `skip` others like it, inside the entry that begins at `entry`; entry when it does not. */
+struct place tree_find(const struct tree *tree, struct place entry, const char *word, unsigned skip);
 
 #endif

@@ -142,6 +142,8 @@ int word_index(const char *word, const char *what, const char *const *words, siz
 
 int role_parse(const char *text, struct error *error)
 {
+	if (strcasecmp(text, "wan") == 0) /* the nearest word would be "lan" */
+		return error_set(error, EINVAL, "unknown role '%s'; did you mean 'uplink'?", text);
 	return word_index(text, "role", role_words, ELEMENTSOF(role_words), error);
 }
 
@@ -152,8 +154,11 @@ int local_users_parse(const char *text, struct error *error)
 
 int policy_bit_parse(const char *text, struct error *error)
 {
-	int bit = word_index(text, "policy", policy_words, ELEMENTSOF(policy_words), error);
+	int bit;
 
+	if (strcasecmp(text, "internet") == 0)
+		return error_set(error, EINVAL, "unknown policy '%s'; did you mean 'wan'?", text);
+	bit = word_index(text, "policy", policy_words, ELEMENTSOF(policy_words), error);
 	return bit < 0 ? bit : 1 << bit;
 }
 
@@ -352,7 +357,9 @@ static int port_parse(const char *text, uint16_t *ret, struct error *error)
 	char shown[WORD_SHOW_MAX];
 	unsigned port;
 
-	if (text[0] < '0' || text[0] > '9' || text[strspn(text, "0123456789")])
+	if (!*text)
+		return error_set(error, EINVAL, "a port number is missing: write 445/tcp, 8000-8100/udp or 53");
+	if (text[strspn(text, "0123456789")])
 		return error_set(error, EINVAL, "'%s' is not a port number", word_show(text, shown));
 	if (count_parse(text, 65535, &port, error) < 0 || port == 0)
 		return error_set(error, EINVAL,
