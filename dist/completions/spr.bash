@@ -49,7 +49,7 @@ _spr_words()
 
 _spr()
 {
-	local cur prev verb='' count=0 word i choices
+	local cur prev verb='' count=0 word i choices=''
 	local verbs='up down status list join leave grant revoke allow block publish role apply export explain log help'
 
 	# Taken from the line itself: bash splits words at ':', spr does not.
