@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "kernel/nft_read.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <libnftnl/chain.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/gen.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+#include <libnftnl/table.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include "base/array.h"
+
+#define REQUEST_ROOM 512
+#define TRIES 20
+
+/* What a walk through the kernel's answers needs. */
+struct walk {
+	struct nft_have *haves;
+	size_t n;
+	const struct ruleset *wanted;
+	const struct nft_index *wanted_sets;
+	struct nft_have *have; /* the one being filled in */
+	struct nft_have_set *set; /* likewise */
+};
+
+static void have_chain_clear(struct nft_have_chain *chain)
+{
+	for (size_t i = 0; i < chain->n_rules; i++)
+		free(chain->rules[i]);
+	free(chain->rules);
+	free(chain->name);
+}
+
+void nft_have_clear(struct nft_have *have)
+{
+	for (size_t i = 0; i < have->n_chains; i++)
+		have_chain_clear(&have->chains[i]);
+	for (size_t i = 0; i < have->n_sets; i++) {
+		free(have->sets[i].set.elements);
+		free(have->sets[i].name);
+	}
+	free(have->chains);
+	free(have->sets);
+	*have = (struct nft_have){ .table = have->table };
+}
+
+/* A dump of one kind of object, of one table (and set) or of all. */
+static int dump(struct nft *nft, int type, const char *table, const char *set,
+		int (*each)(const struct nlmsghdr *message, void *data), void *data)
+{
+	char buffer[REQUEST_ROOM] __attribute__((aligned(8)));
+	struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, (uint16_t)type, NFPROTO_INET, NLM_F_DUMP, 0);
+
+	if (table)
+		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, table);
+	if (set)
+		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, set);
+	return nlsocket_query(nft->socket, request, each, data);
+}
+
+static int take_generation(const struct nlmsghdr *message, void *data)
+{
+	struct nftnl_gen *gen = nftnl_gen_alloc();
+	uint32_t *ret = data;
+
+	if (!gen)
+		return -ENOMEM;
+	if (nftnl_gen_nlmsg_parse(message, gen) == 0)
+		*ret = nftnl_gen_get_u32(gen, NFTNL_GEN_ID);
+	nftnl_gen_free(gen);
+	return 0;
+}
+
+static int read_generation(struct nft *nft, uint32_t *ret)
+{
+	char buffer[REQUEST_ROOM] __attribute__((aligned(8)));
+	struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETGEN, NFPROTO_UNSPEC, 0, 0);
+
+	*ret = 0;
+	return nlsocket_query(nft->socket, request, take_generation, ret);
+}
+
+static struct nft_have *walk_table(struct walk *walk, const char *table)
+{
+	for (size_t i = 0; table && i < walk->n; i++)
+		if (strcmp(walk->haves[i].table, table) == 0)
+			return &walk->haves[i];
+	return NULL;
+}
+
+static int take_table(const struct nlmsghdr *message, void *data)
+{
+	struct nftnl_table *table = nftnl_table_alloc();
+	struct walk *walk = data;
+	struct nft_have *have;
+
+	if (!table)
+		return -ENOMEM;
+	if (nftnl_table_nlmsg_parse(message, table) == 0 &&
+	    nftnl_table_get_u32(table, NFTNL_TABLE_FAMILY) == NFPROTO_INET) {
+		have = walk_table(walk, nftnl_table_get_str(table, NFTNL_TABLE_NAME));
+		if (have) {
+			have->there = true;
+			have->flags = nftnl_table_get_u32(table, NFTNL_TABLE_FLAGS);
+			have->owner = nftnl_table_get_u32(table, NFTNL_TABLE_OWNER);
+		}
+	}
+	nftnl_table_free(table);
+	return 0;
+}
+
+static int keep_chain(struct nft_have *have, const struct nftnl_chain *chain)
+{
+	struct nft_have_chain *kept = ARRAY_ADD(have->chains, have->n_chains);
+	const char *type = nftnl_chain_get_str(chain, NFTNL_CHAIN_TYPE);
+
+	if (!kept)
+		return -ENOMEM;
+	kept->base = nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM);
+	kept->filter = type && strcmp(type, "filter") == 0;
+	kept->hook = nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM);
+	kept->priority = nftnl_chain_get_s32(chain, NFTNL_CHAIN_PRIO);
+	kept->policy_drop = kept->base && nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) == NF_DROP;
+	kept->name = strdup(nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME));
+	if (!kept->name) {
+		have->n_chains--;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+static int take_chain(const struct nlmsghdr *message, void *data)
+{
+	struct nftnl_chain *chain = nftnl_chain_alloc();
+	struct walk *walk = data;
+	int r = 0;
+
+	if (!chain)
+		return -ENOMEM;
+	if (nftnl_chain_nlmsg_parse(message, chain) == 0 &&
+	    nftnl_chain_get_u32(chain, NFTNL_CHAIN_FAMILY) == NFPROTO_INET) {
+		struct nft_have *have = walk_table(walk, nftnl_chain_get_str(chain, NFTNL_CHAIN_TABLE));
+
+		if (have && nftnl_chain_get_str(chain, NFTNL_CHAIN_NAME))
+			r = keep_chain(have, chain);
+	}
+	nftnl_chain_free(chain);
+	return r;
+}
+
+/* Chains and sets are sorted and searched by their first member. */
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+struct rule_call {
+	int (*each)(struct nftnl_rule *rule, void *data);
+	void *data;
+};
+
+static int take_rule(const struct nlmsghdr *message, void *data)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+	struct rule_call *call = data;
+	int r = 0;
+
+	if (!rule)
+		return -ENOMEM;
+	/* One with an expression that the library does not know ends in one that no rule of ours has. */
+	if (nftnl_rule_nlmsg_parse(message, rule) < 0) {
+		struct nftnl_expr *unknown = nftnl_expr_alloc("notrack");
+
+		if (unknown)
+			nftnl_rule_add_expr(rule, unknown);
+		else
+			r = -ENOMEM;
+	}
+	if (r == 0)
+		r = call->each(rule, call->data);
+	nftnl_rule_free(rule);
+	return r;
+}
+
+int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data),
+		   void *data)
+{
+	struct rule_call call = { each, data };
+
+	return dump(nft, NFT_MSG_GETRULE, table, NULL, take_rule, &call);
+}
+
+static int keep_rule(struct nftnl_rule *rule, void *data)
+{
+	struct walk *walk = data;
+	const char *name = nftnl_rule_get_str(rule, NFTNL_RULE_CHAIN);
+	struct nft_have_chain *chain = NULL;
+	char **slot;
+	int r;
+
+	if (name && walk->have->n_chains)
+		chain = bsearch(&name, walk->have->chains, walk->have->n_chains, sizeof(*chain), name_compare);
+	if (!chain)
+		return -EAGAIN; /* of a chain that came later */
+	slot = ARRAY_ADD(chain->rules, chain->n_rules);
+	if (!slot)
+		return -ENOMEM;
+	r = nft_rule_text(rule, slot);
+	if (r < 0)
+		chain->n_rules--;
+	return r;
+}
+
+static bool set_is_wanted(const struct nftnl_set *set, const struct set *wanted)
+{
+	uint8_t sizes[STMT_FIELDS_MAX];
+	size_t n_sizes = nft_set_field_sizes(wanted, sizes);
+	uint32_t length = 0;
+	const void *told = nftnl_set_get_data(set, NFTNL_SET_DESC_CONCAT, &length);
+
+	if (nftnl_set_get_u32(set, NFTNL_SET_FLAGS) != nft_set_flags(wanted) ||
+	    nftnl_set_get_u32(set, NFTNL_SET_KEY_TYPE) != nft_set_key_type(wanted) ||
+	    nftnl_set_get_u32(set, NFTNL_SET_KEY_LEN) != wanted->key_size ||
+	    nftnl_set_get_u32(set, NFTNL_SET_DESC_SIZE) != wanted->size || nftnl_set_is_set(set, NFTNL_SET_TIMEOUT) ||
+	    nftnl_set_is_set(set, NFTNL_SET_EXPR) || nftnl_set_is_set(set, NFTNL_SET_OBJ_TYPE))
+		return false;
+	if (wanted->interval && (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))
+		return false;
+	return wanted->data == DATA_NONE || nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE) == nft_set_data_type(wanted);
+}
+
+static int keep_set(struct walk *walk, const struct nftnl_set *set)
+{
+	struct nft_have_set *kept = ARRAY_ADD(walk->have->sets, walk->have->n_sets);
+	const char *name = nftnl_set_get_str(set, NFTNL_SET_NAME);
+	ssize_t at = nft_index_find(walk->wanted_sets, name);
+
+	if (!kept)
+		return -ENOMEM;
+	kept->name = strdup(name);
+	if (!kept->name) {
+		walk->have->n_sets--;
+		return -ENOMEM;
+	}
+	kept->anonymous = nftnl_set_get_u32(set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS;
+	kept->same = at >= 0 && set_is_wanted(set, &walk->wanted->sets[at]);
+	if (kept->same) {
+		kept->set = walk->wanted->sets[at];
+		kept->set.elements = NULL;
+		kept->set.n_elements = 0;
+	}
+	return 0;
+}
+
+static int take_set(const struct nlmsghdr *message, void *data)
+{
+	struct nftnl_set *set = nftnl_set_alloc();
+	int r = 0;
+
+	if (!set)
+		return -ENOMEM;
+	if (nftnl_set_nlmsg_parse(message, set) == 0 && nftnl_set_get_str(set, NFTNL_SET_NAME))
+		r = keep_set(data, set);
+	nftnl_set_free(set);
+	return r;
+}
+
+/* An element as ours; false: it is of a kind that ours never are. */
+static bool read_element(struct nftnl_set_elem *elem, const struct set *set, struct element *ret)
+{
+	uint32_t length = 0, end_length = 0, data_length = 0;
+	const void *key = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_KEY, &length);
+	const void *end = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_KEY_END, &end_length);
+	const void *data = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_DATA, &data_length);
+	const char *chain = nftnl_set_elem_get_str(elem, NFTNL_SET_ELEM_CHAIN);
+
+	if (!key || length != set->key_size || set->interval != (end && end_length == set->key_size) ||
+	    nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_EXPR) || nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_OBJREF) ||
+	    nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_TIMEOUT))
+		return false;
+	memcpy(ret->key, key, length);
+	if (set->interval)
+		memcpy(ret->key_end, end, length);
+	if (set->data == DATA_PRIORITY && (!data || data_length != sizeof(ret->data)))
+		return false;
+	if (set->data == DATA_PRIORITY)
+		memcpy(&ret->data, data, sizeof(ret->data));
+	/* Any verdict but a goto stays without a name, which no element of ours has. */
+	if (set->data == DATA_VERDICT && chain &&
+	    nftnl_set_elem_get_u32(elem, NFTNL_SET_ELEM_VERDICT) == (uint32_t)NFT_GOTO)
+		snprintf(ret->chain, sizeof(ret->chain), "%s", chain);
+	return true;
+}
+
+static int keep_element(struct nftnl_set_elem *elem, void *data)
+{
+	struct nft_have_set *kept = data;
+	struct element *element = set_add(&kept->set);
+
+	if (!element)
+		return -ENOMEM;
+	if (!read_element(elem, &kept->set, element))
+		kept->same = false;
+	return 0;
+}
+
+static int take_elements(const struct nlmsghdr *message, void *data)
+{
+	struct nftnl_set *set = nftnl_set_alloc();
+	struct walk *walk = data;
+	int r = 0;
+
+	if (!set)
+		return -ENOMEM;
+	if (nftnl_set_elems_nlmsg_parse(message, set) < 0)
+		walk->set->same = false;
+	else
+		r = nftnl_set_elem_foreach(set, keep_element, walk->set);
+	nftnl_set_free(set);
+	return r;
+}
+
+static int read_elements(struct nft *nft, struct walk *walk)
+{
+	for (size_t i = 0; i < walk->have->n_sets; i++) {
+		struct ruleset sorted = { .sets = NULL };
+		int r;
+
+		walk->set = &walk->have->sets[i];
+		if (!walk->set->same || walk->set->set.timeout || walk->set->set.dynamic)
+			continue;
+		r = dump(nft, NFT_MSG_GETSETELEM, walk->have->table, walk->set->name, take_elements, walk);
+		if (r < 0)
+			return r;
+		sorted.sets = &walk->set->set;
+		sorted.n_sets = 1;
+		ruleset_finish(&sorted);
+	}
+	return 0;
+}
+
+static int read_inside(struct nft *nft, struct walk *walk)
+{
+	int r;
+
+	qsort(walk->have->chains, walk->have->n_chains, sizeof(*walk->have->chains), name_compare);
+	r = nft_read_rules(nft, walk->have->table, keep_rule, walk);
+	if (r == 0)
+		r = dump(nft, NFT_MSG_GETSET, walk->have->table, NULL, take_set, walk);
+	if (r < 0)
+		return r;
+	qsort(walk->have->sets, walk->have->n_sets, sizeof(*walk->have->sets), name_compare);
+	return read_elements(nft, walk);
+}
+
+static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generation)
+{
+	uint32_t before, after;
+	int r;
+
+	for (size_t i = 0; i < walk->n; i++)
+		nft_have_clear(&walk->haves[i]);
+	r = read_generation(nft, &before);
+	if (r == 0)
+		r = dump(nft, NFT_MSG_GETTABLE, NULL, NULL, take_table, walk);
+	if (r == 0 && walk->wanted)
+		r = dump(nft, NFT_MSG_GETCHAIN, NULL, NULL, take_chain, walk);
+	for (size_t i = 0; i < walk->n && r == 0 && walk->wanted; i++) {
+		walk->have = &walk->haves[i];
+		if (walk->have->there)
+			r = read_inside(nft, walk);
+	}
+	if (r == 0)
+		r = read_generation(nft, &after);
+	if (r < 0)
+		return r;
+	*ret_generation = after;
+	return before == after ? 0 : -EAGAIN;
+}
+
+int nft_read(struct nft *nft, const struct ruleset *wanted, struct nft_have *haves, size_t n, uint32_t *ret_generation,
+	     struct error *error)
+{
+	_cleanup_index_ struct nft_index sets = { 0 };
+	struct walk walk = { .haves = haves, .n = n, .wanted = wanted, .wanted_sets = &sets };
+	int r = wanted ? nft_index_sets(wanted, &sets) : 0;
+
+	if (r < 0)
+		return error_set(error, -r, "a ruleset has two sets of one name");
+	for (int i = 0; i < TRIES; i++) {
+		r = read_once(nft, &walk, ret_generation);
+		/* Others changed something meanwhile, or took away what was being listed. */
+		if (r != -EAGAIN && r != -EINTR && r != -ENOENT && r != -ENOBUFS)
+			break;
+	}
+	if (r == -ENOMEM)
+		return error_memory(error);
+	return r < 0 ? error_set(error, -r, "cannot read nftables: %s", strerror(-r)) : 0;
+}

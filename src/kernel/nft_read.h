@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_KERNEL_NFT_READ_H
+#define SPR_KERNEL_NFT_READ_H
+
+#include "kernel/nft_batch.h"
+#include "kernel/nft_build.h"
+
+/* What the kernel holds in one table. */
+
+struct nft_have_chain {
+	char *name;
+	bool base, filter; /* filter: its type */
+	uint32_t hook;
+	int32_t priority;
+	bool policy_drop;
+	char **rules; /* as nft_rule_text() has them */
+	size_t n_rules;
+};
+
+struct nft_have_set {
+	char *name;
+	bool anonymous; /* belongs to a rule and goes with it */
+	bool same; /* of the type that is wanted, and `set` says what is in it */
+	struct set set;
+};
+
+struct nft_have {
+	const char *table;
+	bool there;
+	uint32_t flags;
+	uint32_t owner; /* port of the owner's socket, 0: nobody */
+	struct nft_have_chain *chains; /* by name */
+	size_t n_chains;
+	struct nft_have_set *sets; /* by name */
+	size_t n_sets;
+};
+
+void nft_have_clear(struct nft_have *have);
+
+/*
+ * Reads n tables, each for whose `table` is set, all of one moment: *ret_generation is for nft_batch_new(). Sets' elements
+ * are read where the set is wanted with just that type; with `wanted` NULL only the tables themselves are read. The
+ * results are to be cleared in every case.
+ */
+int nft_read(struct nft *nft, const struct ruleset *wanted, struct nft_have *haves, size_t n, uint32_t *ret_generation,
+	     struct error *error);
+
+/* Calls `each` with every rule of a table. */
+int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data),
+		   void *data);
+
+#endif

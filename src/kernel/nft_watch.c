@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <libmnl/libmnl.h>
+
+#include <linux/filter.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "kernel/nft_batch.h"
+
+#define ROOM (8 << 20)
+
+struct nft_watch {
+	struct nlsocket *socket;
+	uint32_t port; /* of the socket whose changes are ours */
+};
+
+/*
+ * Our own transactions are not even queued: a large one would fill the buffer. The kernel packs several messages into
+ * one datagram only where they are of one transaction, and the sender's port of a message is in its header.
+ */
+static int watch_filter(struct nft_watch *watch)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(watch->port), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+	};
+	const struct sock_fprog program = { .len = ELEMENTSOF(code), .filter = code };
+
+	return setsockopt(nlsocket_fd(watch->socket), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ?
+		       -errno :
+		       0;
+}
+
+int nft_watch_open(struct nft *nft, struct nft_watch **ret, struct error *error)
+{
+	struct nft_watch *watch = calloc(1, sizeof(*watch));
+	int r;
+
+	if (!watch)
+		return error_memory(error);
+	watch->port = nft->port;
+	r = nlsocket_open(NETLINK_NETFILTER, &watch->socket);
+	if (r == 0) {
+		nlsocket_room(watch->socket, ROOM);
+		r = watch_filter(watch);
+	}
+	if (r == 0)
+		r = nlsocket_join(watch->socket, NFNLGRP_NFTABLES);
+	if (r < 0) {
+		nft_watch_close(watch);
+		return error_set(error, -r, "cannot follow changes of nftables: %s", strerror(-r));
+	}
+	*ret = watch;
+	return 0;
+}
+
+struct nft_watch *nft_watch_close(struct nft_watch *watch)
+{
+	if (!watch)
+		return NULL;
+	nlsocket_close(watch->socket);
+	free(watch);
+	return NULL;
+}
+
+int nft_watch_fd(const struct nft_watch *watch)
+{
+	return nlsocket_fd(watch->socket);
+}
+
+static bool is_ours(const struct nlmsghdr *message, const char *table)
+{
+	const struct nfgenmsg *head = mnl_nlmsg_get_payload(message);
+
+	return head->nfgen_family == NFPROTO_INET &&
+	       (strcmp(table, NFT_TABLE) == 0 || strcmp(table, NFT_TABLE_OWNED) == 0 ||
+		strcmp(table, NFT_TABLE_STANDIN) == 0);
+}
+
+/* The table's name is the first attribute of every kind of object; messages about no table have none. */
+static int take_name(const struct nlattr *attr, void *data)
+{
+	const char **ret = data;
+
+	if (mnl_attr_get_type(attr) != NFTA_TABLE_NAME)
+		return MNL_CB_OK;
+	if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0)
+		return MNL_CB_ERROR;
+	*ret = mnl_attr_get_str(attr);
+	return MNL_CB_STOP;
+}
+
+static void watch_take(const struct nft_watch *watch, const struct nlmsghdr *message, bool *ours, bool *others)
+{
+	const char *table = NULL;
+
+	if (message->nlmsg_pid == watch->port || NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
+	    NFNL_MSG_TYPE(message->nlmsg_type) == NFT_MSG_NEWGEN ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
+		return;
+	mnl_attr_parse(message, sizeof(struct nfgenmsg), take_name, &table);
+	if (table && is_ours(message, table))
+		*ours = true;
+	else
+		*others = true;
+}
+
+int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_others, struct error *error)
+{
+	bool ours = false, others = false;
+
+	for (;;) {
+		const struct nlmsghdr *message;
+		int length, r = nlsocket_receive(watch->socket, &message, &length);
+
+		if (r == -EAGAIN)
+			break;
+		if (r == -ENOBUFS) { /* what is lost may have been about anything */
+			ours = others = true;
+			continue;
+		}
+		if (r < 0)
+			return error_set(error, -r, "cannot follow changes of nftables: %s", strerror(-r));
+		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
+			watch_take(watch, message, &ours, &others);
+	}
+	*ret_ours = ours;
+	*ret_others = others;
+	return 0;
+}
