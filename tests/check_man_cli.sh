@@ -50,7 +50,8 @@ while read -r verb options; do
 	for option in $options; do
 		printf '%s' "$text" | grep -q -- "Fl -${option#--}\b" || complain "spr.1: $verb: nothing about $option"
 	done
-	for file in "$source"/dist/completions/spr.bash "$source"/dist/completions/_spr "$source"/dist/completions/spr.fish; do
+	for file in spr.bash _spr spr.fish; do
+		file=$source/dist/completions/$file
 		has_verb "$file" "$verb" || complain "$file: no verb $verb"
 		for option in $options; do
 			has_option "$file" "$verb" "$option" || complain "$file: $verb: no option $option"

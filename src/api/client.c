@@ -90,7 +90,7 @@ static int read_message(struct api_client *client, json_t **ret, struct error *e
 	message = json_loadb(line, length, 0, &where);
 	if (!json_is_object(message)) {
 		json_decref(message);
-		return error_set(error, EPROTO, "sprd sent something that is no answer; is it another program's socket?");
+		return error_set(error, EPROTO, "sprd sent something that is no answer; is this another program's?");
 	}
 	*ret = message;
 	return 0;

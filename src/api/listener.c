@@ -45,7 +45,8 @@ static int remove_stale(const struct sockaddr_un *address, struct error *error)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : error_set(error, errno, "cannot look at %s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(error, EEXIST, "%s exists and is not a socket: move it away, or choose another path", path);
+		return error_set(error, EEXIST, "%s exists and is not a socket: move it away, or choose another path",
+				 path);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return error_set(error, errno, "cannot make a socket: %s", strerror(errno));

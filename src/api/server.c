@@ -262,7 +262,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 	}
 }
 
-/* Runs the next request that is whole, or reads on. What follows the last newline when the stream ends is no request. */
+/* Runs the next whole request, or reads on. What follows the last newline when the stream ends is no request. */
 static void connection_serve(struct connection *connection)
 {
 	uv_stream_t *stream = (uv_stream_t *)&connection->pipe;

@@ -60,7 +60,7 @@ int apply_build(const struct command *command, json_t *request, struct error *er
 	int r;
 
 	if (!path)
-		return error_set(error, EINVAL, "apply which file? spr apply -f policy.yaml, or -f - for standard input");
+		return error_set(error, EINVAL, "apply which file? -f policy.yaml, or -f - for standard input");
 	r = read_file(path, &text, &length, error);
 	if (r < 0)
 		return r;

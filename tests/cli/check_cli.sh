@@ -85,7 +85,8 @@ grep -q '^{"call":"up","force":true}$' "$directory/requests" || complain "up --f
 SSH_CONNECTION='10.0.0.1 1 10.0.0.2 22' "$spr" down >/dev/null
 grep -q '"ssh":"10.0.0.1 1 10.0.0.2 22"' "$directory/requests" || complain "the session was not sent"
 echo 'groups: []' | "$spr" apply -f - >/dev/null
-grep -q '"name":"standard input","text":"groups: \[\]\\n"' "$directory/requests" || complain "apply -f - sent something else"
+grep -q '"name":"standard input","text":"groups: \[\]\\n"' "$directory/requests" ||
+	complain "apply -f - sent something else"
 
 # log -f ends at an interrupt with 0. A job of this shell ignores SIGINT, so a child shell starts it.
 code=$(bash -mc "'$spr' log -f >'$directory/log' & sleep 0.6; kill -INT \$!; wait \$!; echo \$?" 2>/dev/null)
