@@ -41,7 +41,8 @@ static enum place endpoint_place(struct docker_track *track, struct thing *netwo
 		endpoint->container[0] = '\0';
 		return PLACE_TAKE;
 	}
-	thing_want(track, container, true);
+	if (!container->asked && !container->container)
+		thing_want(track, container, true);
 	track->n_waiting += !network->waits;
 	network->waits = true;
 	return PLACE_NONE;

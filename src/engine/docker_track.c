@@ -110,8 +110,9 @@ void thing_want_later(struct docker_track *track, struct thing *thing, unsigned 
 		thing->due = track->now + pause;
 	if (!track->later->later_next || thing->due < track->first_due)
 		track->first_due = thing->due;
-	thing->pause = pause * 4;
-	if (thing->left < left)
+	if (left || !thing->left)
+		thing->pause = pause * 4;
+	if (left)
 		thing->left = left;
 }
 
