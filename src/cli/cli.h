@@ -60,7 +60,7 @@ struct verb {
 	void (*show)(const struct command *command, const json_t *result);
 	/* The exit code where it depends on the result; NULL: STATUS_DONE. */
 	enum status (*status)(const json_t *result);
-	/* Goes on after the answer, instead of showing it; NULL: done. */
+	/* With --follow: goes on after the answer, instead of showing it. */
 	enum status (*follow)(const struct command *command, struct api_client *client);
 };
 
@@ -100,6 +100,8 @@ int explain_build(const struct command *command, json_t *request, struct error *
 void explain_show(const struct command *command, const json_t *result);
 enum status explain_status(const json_t *result);
 int log_build(const struct command *command, json_t *request, struct error *error);
+void log_show(const struct command *command, const json_t *result);
+enum status log_status(const json_t *result);
 enum status log_follow(const struct command *command, struct api_client *client);
 
 #endif

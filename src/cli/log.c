@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -69,10 +68,27 @@ int log_build(const struct command *command, json_t *request, struct error *erro
 {
 	const char *member = command->options[OPTION_MEMBER];
 
-	if (!command->options[OPTION_FOLLOW])
-		return error_set(error, EINVAL, "past drops are not kept: spr log -f shows them as they happen, and "
-						"spr status how many there were");
 	return member ? request_set_text(request, "member", member, error) : 0;
+}
+
+void log_show(const struct command *command, const json_t *result)
+{
+	const json_t *recent = json_object_get(result, "recent");
+	json_t *event;
+	size_t i;
+
+	(void)command;
+	json_array_foreach((json_t *)recent, i, event)
+		print_event(event);
+	if (!recent)
+		print_failure("this sprd keeps no past drops: spr log -f shows them as they happen");
+	else if (json_array_size(recent) == 0)
+		fputs("nothing was dropped lately; spr log -f waits for what will be\n", stderr);
+}
+
+enum status log_status(const json_t *result)
+{
+	return json_is_array(json_object_get(result, "recent")) ? STATUS_DONE : STATUS_USAGE;
 }
 
 /* The handler ends the program itself: a flag that is looked at between two reads could come too late. */

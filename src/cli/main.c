@@ -83,7 +83,7 @@ static enum status perform(const struct command *command, json_t *request)
 		print_failure(error.text);
 		return STATUS_REFUSED;
 	}
-	if (verb->follow)
+	if (verb->follow && command->options[OPTION_FOLLOW])
 		return verb->follow(command, client);
 	if (command->options[OPTION_JSON])
 		print_json(result, JSON_INDENT(2));

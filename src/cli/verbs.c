@@ -48,8 +48,8 @@ const struct verb verbs[] = {
 	  0, 0, 0, false, NULL, export_show, NULL, NULL },
 	{ "explain", "FROM TO[:PORT]", "say whether something may pass, and why",
 	  0, 2, 2, false, explain_build, explain_show, explain_status, NULL },
-	{ "log", "-f [--member NAME]", "show what is dropped, as it happens",
-	  LOG, 0, 0, false, log_build, NULL, NULL, log_follow },
+	{ "log", "[-f] [--member NAME]", "show what was dropped lately, or with -f as it happens",
+	  LOG, 0, 0, false, log_build, log_show, log_status, log_follow },
 };
 const size_t n_verbs = ELEMENTSOF(verbs);
 

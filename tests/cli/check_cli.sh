@@ -73,7 +73,8 @@ expect 2 "did you mean 'allow'" alow a b
 expect 2 'usage: spr allow' allow a
 expect 2 'unknown option --frob' --frob
 expect 2 'usage: spr'
-expect 2 'log -f' log
+expect 0 '  no-grant  tcp  tv ' log
+expect 2 'log -f' log --member old
 expect 0 'usage: spr allow' help allow
 expect 0 'usage: spr allow' allow --help
 expect 0 'publish' help

@@ -70,19 +70,27 @@ static int answer(struct api_request *request, json_t *arguments, json_t **ret_r
 	return *ret_result ? 0 : error_memory(error);
 }
 
+static json_t *make_event(void)
+{
+	return json_pack("{s:f, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:n}", "time", 1767225600.25, "reason",
+			 "no-grant", "from", "tv", "from_addr", "192.168.77.5", "from_port", 50000, "to", "2001:db8::1",
+			 "to_addr", "2001:db8::1", "to_port", 443, "proto", "tcp", "in", "br-lan", "out");
+}
+
+/* For the member "old", as a daemon that keeps nothing. */
 static int subscribe(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
 {
-	(void)ret_result;
+	const char *member = json_string_value(json_object_get(arguments, "member"));
+
 	(void)error;
+	if (!member || strcmp(member, "old") != 0)
+		*ret_result = json_pack("{s:[o]}", "recent", make_event());
 	return api_request_subscribe(request, arguments);
 }
 
 static void on_tick(uv_timer_t *timer)
 {
-	_cleanup_json_ json_t *event =
-		json_pack("{s:f, s:s, s:s, s:s, s:i, s:s, s:s, s:i, s:s, s:s, s:n}", "time", 1767225600.25, "reason",
-			  "no-grant", "from", "tv", "from_addr", "192.168.77.5", "from_port", 50000, "to", "2001:db8::1",
-			  "to_addr", "2001:db8::1", "to_port", 443, "proto", "tcp", "in", "br-lan", "out");
+	_cleanup_json_ json_t *event = make_event();
 
 	api_broadcast(timer->data, event, NULL);
 }
