@@ -274,3 +274,41 @@ int set_diff(const struct set *from, const struct set *to,
 	}
 	return r < 0 ? r : 0;
 }
+
+static int count_removed(bool add, const struct element *element, void *data)
+{
+	bool *removed = data;
+
+	if (!add)
+		*removed = true;
+	return 0;
+}
+
+static bool set_denies(const char *name)
+{
+	return strncmp(name, "no-", 3) == 0 || strcmp(name, "disabled") == 0 || strcmp(name, "quarantined") == 0;
+}
+
+bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to)
+{
+	for (size_t i = 0; i < from->n_sets; i++) {
+		const struct set *now = ruleset_set(to, from->sets[i].name);
+		bool removed = false;
+
+		if (!now || (set_denies(now->name) && now->n_elements != from->sets[i].n_elements))
+			return true;
+		set_diff(&from->sets[i], now, count_removed, &removed);
+		if (removed)
+			return true;
+	}
+	for (size_t i = 0; i < to->n_sets; i++)
+		if (set_denies(to->sets[i].name) && !ruleset_set(from, to->sets[i].name))
+			return true;
+	for (size_t i = 0; i < from->n_chains; i++) {
+		const struct chain *now = ruleset_chain(to, from->chains[i].name);
+
+		if (!now || !chain_equal_rules(&from->chains[i], now))
+			return true;
+	}
+	return false;
+}

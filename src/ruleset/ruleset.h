@@ -198,4 +198,7 @@ bool set_equal_type(const struct set *a, const struct set *b);
 int set_diff(const struct set *from, const struct set *to,
 	     int (*change)(bool add, const struct element *element, void *data), void *data);
 
+/* False only when `to` takes nothing away that `from` let through: elements were merely added to granting sets. */
+bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to);
+
 #endif

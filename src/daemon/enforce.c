@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "ruleset/compile.h"
+
+#define GRACE_SECONDS 600
+
+bool policy_expiring(const struct policy *policy, time_t from, time_t to)
+{
+	const struct grant *lists[] = { policy->allow, policy->block };
+	size_t counts[] = { policy->n_allow, policy->n_block };
+
+	for (size_t k = 0; k < ELEMENTSOF(lists); k++)
+		for (size_t i = 0; i < counts[k]; i++)
+			if (lists[k][i].expires > from && lists[k][i].expires <= to)
+				return true;
+	return from > to; /* the clock went back: look at everything again */
+}
+
+/* Writes the difference; what the kernel is not sure to hold is read back first. */
+static int write_ruleset(struct daemon *daemon, const struct ruleset *ruleset, struct error *error)
+{
+	bool changed;
+
+	if (daemon->ruleset && !daemon->problem[0]) {
+		int r = nft_apply(daemon->nft, daemon->ruleset, ruleset, error);
+
+		if (r >= 0)
+			return r;
+		log_warning("enforce", "%s; reading back", error->text);
+	}
+	return nft_repair(daemon->nft, ruleset, &changed, error);
+}
+
+static void note_problem(struct daemon *daemon, int r, const struct error *error)
+{
+	snprintf(daemon->problem, sizeof(daemon->problem), "%s", r < 0 ? error->text : "");
+}
+
+/* The model points into policy and inventory: a new one takes its place whatever becomes of the ruleset. */
+static int renew_model(struct daemon *daemon, struct error *error)
+{
+	struct model *model;
+	int r = model_new(daemon->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
+
+	daemon->dirty = r < 0;
+	if (r < 0)
+		return r;
+	model_free(daemon->model);
+	daemon->model = model;
+	return 0;
+}
+
+int daemon_refresh(struct daemon *daemon, struct error *error)
+{
+	static const struct compile_options options;
+	_cleanup_(ruleset_freep) struct ruleset *ruleset = NULL;
+	bool tightens;
+	int r = renew_model(daemon, error);
+
+	if (r < 0 || !daemon->active)
+		return r;
+	r = ruleset_compile(daemon->model, &options, &ruleset, error);
+	if (r >= 0) {
+		tightens = !daemon->ruleset || ruleset_tightens(daemon->ruleset, ruleset);
+		r = write_ruleset(daemon, ruleset, error);
+	}
+	note_problem(daemon, r, error);
+	if (r < 0)
+		return error_wrap(error, "the kernel keeps the rules from before");
+	ruleset_free(daemon->ruleset);
+	daemon->ruleset = TAKE_PTR(ruleset);
+	routes_update(daemon);
+	if (tightens)
+		r = flows_cut(daemon, error);
+	return r < 0 ? r : 0;
+}
+
+int daemon_repair(struct daemon *daemon, struct error *error)
+{
+	bool changed = false;
+	int r;
+
+	daemon->repair = false;
+	if (!daemon->active)
+		return 0;
+	if (!daemon->ruleset || daemon->problem[0])
+		return daemon_refresh(daemon, error);
+	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
+	note_problem(daemon, r, error);
+	if (r >= 0 && changed)
+		log_warning("repair", "another program changed the tables of spr: put right");
+	return r;
+}
+
+/* Connections that were there before connection tracking was may go on, if the policy accepts them. */
+static int start_grace(struct daemon *daemon, struct error *error)
+{
+	const struct set *set = ruleset_set(daemon->ruleset, SET_GRACE);
+	struct element element = { 0 };
+
+	key_put_number(set, element.key, 0, IPPROTO_TCP);
+	return nft_set_add(daemon->nft, set, &element, 1, GRACE_SECONDS, error);
+}
+
+int daemon_activate(struct daemon *daemon, struct error *error)
+{
+	int r;
+
+	if (daemon->active)
+		return 0;
+	daemon->active = true;
+	r = daemon_refresh(daemon, error);
+	if (r >= 0)
+		r = start_grace(daemon, error);
+	if (r >= 0)
+		r = store_set_active(daemon->store, true, error);
+	if (r < 0) {
+		struct error ignored;
+
+		nft_remove(daemon->nft, &ignored);
+		daemon->ruleset = ruleset_free(daemon->ruleset);
+		daemon->active = false;
+		daemon->problem[0] = '\0';
+		return r;
+	}
+	docker_user_ensure(daemon, true);
+	return 0;
+}
+
+int daemon_deactivate(struct daemon *daemon, struct error *error)
+{
+	int r;
+
+	if (!daemon->active)
+		return 0;
+	r = store_set_active(daemon->store, false, error);
+	if (r >= 0)
+		r = nft_remove(daemon->nft, error);
+	if (r < 0)
+		return r;
+	daemon->active = false;
+	daemon->problem[0] = '\0';
+	daemon->ruleset = ruleset_free(daemon->ruleset);
+	routes_remove(daemon);
+	docker_user_ensure(daemon, false);
+	return 0;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/message.h"
+#include "daemon/daemon.h"
+#include "verdict/changes.h"
+
+/* One end of a question: who, and an address of theirs to ask with. */
+struct end {
+	const struct location *location;
+	struct addr addr;
+	char *label;
+};
+
+static const struct prefix typical[] = {
+	{ { AF_INET, { 1, 1, 1, 1 } }, 32 },
+	{ { AF_INET6, { 0x26, 0x06, 0x47, 0, 0x47, 0, [15] = 0x11 } }, 128 },
+};
+
+static int find_addr(const struct model *model, const char *text, struct end *ret)
+{
+	struct addr addr;
+
+	if (addr_parse(text, &addr) < 0)
+		return -ENOENT;
+	for (size_t i = 0; i < model->n_locations; i++)
+		if (model->locations[i].interface[0] && range_contains(&model->locations[i].range, &addr) &&
+		    (!ret->location || model->locations[i].single))
+			ret->location = &model->locations[i];
+	ret->addr = addr;
+	ret->label = strdup(text);
+	return ret->label ? 0 : -ENOMEM;
+}
+
+/* An address inside: one that people know where the whole internet is meant. */
+static struct addr address_in(const struct location *location)
+{
+	for (size_t i = 0; i < ELEMENTSOF(typical); i++)
+		if (range_contains(&location->range, &typical[i].addr))
+			return typical[i].addr;
+	return location->range.first;
+}
+
+static bool better(const struct location *now, const struct location *before, uint8_t family)
+{
+	struct addr typical_now, typical_before;
+
+	if (family && now->range.first.family != family)
+		return false;
+	if (!before)
+		return true;
+	if (now->single != before->single)
+		return now->single;
+	typical_now = address_in(now);
+	typical_before = address_in(before);
+	return addr_compare(&typical_now, &now->range.first) != 0 &&
+	       addr_compare(&typical_before, &before->range.first) == 0 &&
+	       now->range.first.family == before->range.first.family;
+}
+
+/* `family` 0: whichever there is, IPv4 first. */
+static int find_end(const struct model *model, const char *text, uint8_t family, struct end *ret, struct error *error)
+{
+	struct selector selector;
+	int r = find_addr(model, text, ret);
+
+	if (r != -ENOENT)
+		return r;
+	r = selector_parse(text, &selector, error);
+	if (r < 0)
+		return r;
+	r = selector_ambiguous(model, &selector, error);
+	for (size_t i = 0; r >= 0 && i < model->n_locations; i++)
+		if (selector_fits(model, &selector, &model->locations[i], true) &&
+		    better(&model->locations[i], ret->location, family))
+			ret->location = &model->locations[i];
+	selector_clear(&selector);
+	if (r < 0)
+		return r;
+	if (!ret->location)
+		return error_set(error, ENOENT, "nothing that is here now is called '%s'", text);
+	ret->addr = address_in(ret->location);
+	ret->label = strdup(text);
+	return ret->label ? 0 : -ENOMEM;
+}
+
+/* This machine is asked at its address on the interface that the other end is behind. */
+static struct addr host_address(const struct model *model, const char *in, uint8_t family)
+{
+	const struct interface *interface = inventory_interface_named(model->inventory, in);
+
+	for (size_t i = 0; interface && i < interface->n_addresses; i++)
+		if (interface->addresses[i].addr.family == family &&
+		    !addr_is_link_local(&interface->addresses[i].addr))
+			return interface->addresses[i].addr;
+	return (struct addr){ .family = family };
+}
+
+static const char *cause_text(const struct model *model, const struct cause *cause, char *buffer, size_t size)
+{
+	switch (cause->kind) {
+	case CAUSE_NETWORK:
+		snprintf(buffer, size, "they are on the same network");
+		break;
+	case CAUSE_GROUP:
+		snprintf(buffer, size, "both are in group %s", cause->name);
+		break;
+	case CAUSE_POLICY:
+		snprintf(buffer, size, "policy %s of the source", policy_bit_name((enum policy_bit)cause->index));
+		break;
+	case CAUSE_PUBLISH:
+		snprintf(buffer, size, "publish of %s", cause->name);
+		break;
+	default:
+		snprintf(buffer, size, "%s number %zu of the policy", cause->kind == CAUSE_BLOCK ? "block" : "allow",
+			 cause->index + 1);
+		break;
+	}
+	return buffer;
+}
+
+static void describe_end(const struct model *model, json_t *path, const char *side, const struct end *end)
+{
+	char addr[ADDR_TEXT_MAX];
+	_cleanup_free_ char *label = end->location ? location_label(end->location) : NULL;
+	const struct class *class = end->location ? &model->classes[end->location->class] : NULL;
+
+	sentence_add(path, "%s: %s, %s%s%s, class %u", side, label ? label : "nobody known",
+		     addr_text(&end->addr, addr), end->location && end->location->interface[0] ? " behind " : "",
+		     end->location ? end->location->interface : "", class ? class->number : 0);
+}
+
+static void replace_word(char *text, size_t size, const char *word, const char *by)
+{
+	_cleanup_free_ char *before = strdup(text);
+	char *at = before ? strstr(before, word) : NULL;
+
+	if (!at)
+		return;
+	*at = '\0';
+	snprintf(text, size, "%s%s%s", before, by, at + strlen(word));
+}
+
+static json_t *fix_for(const struct reason_info *info, const struct end *from, const struct end *to, const char *port)
+{
+	char fix[1000];
+
+	if (!info->fix)
+		return json_null();
+	snprintf(fix, sizeof(fix), "%s", info->fix);
+	replace_word(fix, sizeof(fix), "FROM", from->label);
+	if (port)
+		replace_word(fix, sizeof(fix), "PORT", port);
+	else
+		replace_word(fix, sizeof(fix), ":PORT", "");
+	replace_word(fix, sizeof(fix), "TO", to->label);
+	return json_text(fix);
+}
+
+static json_t *answer(const struct model *model, const struct packet *packet, const struct end *from,
+		      const struct end *to, const char *port)
+{
+	json_t *path = json_array();
+	const struct reason_info *info;
+	struct decision decision;
+	char cause[300];
+
+	verdict(model, packet, &decision);
+	info = reason_info(decision.reason);
+	describe_end(model, path, "from", from);
+	describe_end(model, path, "to", to);
+	if (decision.left_alone)
+		sentence_add(path, "none of spr's business: this machine's own rules decide");
+	else if (decision.right)
+		sentence_add(path, "%s", cause_text(model, &decision.right->cause, cause, sizeof(cause)));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "verdict", decision.accept ? "accept" : "drop", "reason", info->id,
+			 "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port));
+}
+
+static int find_ends(const struct model *model, const char *from_text, const char *to_text, struct end *from,
+		     struct end *to, struct error *error)
+{
+	int r = find_end(model, from_text, 0, from, error);
+
+	if (r >= 0 && from->location && !from->location->interface[0])
+		r = error_set(error, EINVAL, "this machine is never judged as a source: it reaches everything");
+	if (r >= 0)
+		r = find_end(model, to_text, from->addr.family, to, error);
+	if (r >= 0 && !to->label)
+		r = error_memory(error);
+	return r;
+}
+
+static void fill_packet(const struct model *model, const struct end *from, struct end *to,
+			const struct port_range *port, struct packet *packet)
+{
+	packet->in = from->location ? from->location->interface : "";
+	packet->out = to->location ? to->location->interface : "";
+	if (to->location && !to->location->interface[0] && !to->location->single)
+		to->addr = host_address(model, packet->in, from->addr.family);
+	packet->from = from->addr;
+	packet->dialled = packet->to = to->addr;
+	packet->proto = port->proto ? port->proto : IPPROTO_TCP;
+	packet->tcp_flags = 0x02;
+	packet->from_port = 40000;
+	packet->dialled_port = packet->to_port = port->first;
+}
+
+CALL(call_explain)
+{
+	struct daemon *daemon = daemon_of(request);
+	struct port_range port = { .proto = IPPROTO_TCP };
+	struct end from = { 0 }, to = { 0 };
+	const char *from_text = "", *to_text = "", *port_text = NULL;
+	struct packet packet = { 0 };
+	int r = argument_text(arguments, "from", &from_text, error);
+
+	if (r >= 0)
+		r = argument_text(arguments, "to", &to_text, error);
+	if (r >= 0)
+		r = argument_text(arguments, "port", &port_text, error);
+	if (r >= 0 && port_text)
+		r = port_range_parse(port_text, &port, error);
+	if (r >= 0)
+		r = find_ends(daemon->model, from_text, to_text, &from, &to, error);
+	if (r >= 0) {
+		fill_packet(daemon->model, &from, &to, &port, &packet);
+		*ret_result = answer(daemon->model, &packet, &from, &to, port_text);
+		r = *ret_result ? 0 : error_memory(error);
+	}
+	free(from.label);
+	free(to.label);
+	return r;
+}

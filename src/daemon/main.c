@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "api/server.h"
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "daemon/watch.h"
+
+static const char usage[] =
+	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
+	"            [--protection auto|copies|plain] [--log-level 0-7] [--version]\n";
+
+static int parse_protection(const char *text, enum nft_protection *ret)
+{
+	static const char *const names[] = { [NFT_PERSIST] = "auto", [NFT_COPIES] = "copies", [NFT_PLAIN] = "plain" };
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (strcmp(names[i], text) == 0) {
+			*ret = (enum nft_protection)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+/* 1: go on; 0: done; negative: wrong usage. */
+static int parse_options(int argc, char **argv, struct options *options)
+{
+	static const struct option names[] = {
+		{ "socket", required_argument, NULL, 's' },	 { "state-dir", required_argument, NULL, 'd' },
+		{ "docker", required_argument, NULL, 'D' },	 { "no-docker", no_argument, NULL, 'n' },
+		{ "resolv-conf", required_argument, NULL, 'r' }, { "protection", required_argument, NULL, 'p' },
+		{ "log-level", required_argument, NULL, 'l' },	 { "foreground", no_argument, NULL, 'f' },
+		{ "version", no_argument, NULL, 'v' },		 { "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int option;
+
+	*options = (struct options){ .socket = "/run/spr/spr.sock",
+				     .state_folder = "/var/lib/spr",
+				     .resolv_conf = "/etc/resolv.conf" };
+	while ((option = getopt_long(argc, argv, "h", names, NULL)) != -1) {
+		switch (option) {
+		case 's':
+			options->socket = optarg;
+			break;
+		case 'd':
+			options->state_folder = optarg;
+			break;
+		case 'D':
+			options->docker = optarg;
+			break;
+		case 'n':
+			options->no_docker = true;
+			break;
+		case 'r':
+			options->resolv_conf = optarg;
+			break;
+		case 'p':
+			if (parse_protection(optarg, &options->protection) < 0)
+				return -EINVAL;
+			break;
+		case 'l':
+			log_set_level(atoi(optarg));
+			break;
+		case 'f':
+			break;
+		case 'v':
+			puts("sprd " SPR_VERSION);
+			return 0;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return -EINVAL;
+		}
+	}
+	return optind == argc ? 1 : -EINVAL;
+}
+
+/* sd_notify(3) without the library: one datagram. */
+static void tell_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t length = path ? strlen(path) : 0;
+	int fd;
+
+	fputs("sprd: ready\n", stderr);
+	if (length == 0 || length >= sizeof(address.sun_path))
+		return;
+	memcpy(address.sun_path, path, length);
+	if (address.sun_path[0] == '@')
+		address.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	(void)sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&address,
+		     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+	close(fd);
+}
+
+/* A policy that cannot be read is never replaced by an empty one: the kernel keeps what it holds. */
+static int load_policy(struct daemon *daemon, struct error *error)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length = 0;
+	int r = store_read_policy(daemon->store, &text, &length, error);
+
+	if (r == -ENOENT) {
+		daemon->policy = policy_new();
+		return daemon->policy ? 0 : error_memory(error);
+	}
+	if (r < 0)
+		return r;
+	r = policy_parse(text, length, store_policy_path(daemon->store), &daemon->policy, error);
+	return r < 0 ? r : policy_check(daemon->policy, error);
+}
+
+static void engine_changed(void *data)
+{
+	struct daemon *daemon = data;
+
+	daemon->dirty = true;
+	if (daemon->active && daemon->engine && engine_state(daemon->engine) == ENGINE_CONNECTED)
+		docker_user_ensure(daemon, true);
+}
+
+static int start(struct daemon *daemon, struct error *error)
+{
+	const struct options *options = &daemon->options;
+	int r = store_open(options->state_folder, &daemon->store, error);
+
+	if (r < 0)
+		return r;
+	r = load_policy(daemon, error);
+	if (r < 0)
+		return r;
+	r = nft_open(options->protection, &daemon->nft, error);
+	if (r < 0)
+		return r;
+	r = links_open(daemon->inventory, &daemon->links, error);
+	if (r < 0)
+		return r;
+	r = conntrack_open(&daemon->conntrack, error);
+	if (r < 0)
+		return r;
+	r = api_listen(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
+	if (r < 0)
+		return r;
+	r = watch_start(daemon, error);
+	if (r < 0)
+		return r;
+	daemon->active = store_active(daemon->store);
+	r = daemon_refresh(daemon, error);
+	if (r < 0)
+		return r;
+	if (options->no_docker)
+		return 0;
+	return engine_start(&docker_engine, &daemon->loop, options->docker, daemon->inventory, engine_changed, daemon,
+			    &daemon->engine, error);
+}
+
+static void stop(struct daemon *daemon)
+{
+	api_close(daemon->api);
+	if (daemon->engine)
+		engine_stop(daemon->engine);
+	watch_stop(daemon);
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&daemon->loop);
+	droplog_close(daemon->droplog);
+	nft_watch_close(daemon->watch);
+	conntrack_close(daemon->conntrack);
+	links_close(daemon->links);
+	nft_close(daemon->nft);
+	model_free(daemon->model);
+	ruleset_free(daemon->ruleset);
+	class_book_free(daemon->book);
+	policy_free(daemon->policy);
+	store_close(daemon->store);
+	inventory_free(daemon->inventory);
+	free(daemon->routes);
+	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)
+		json_decref(daemon->recent[i]);
+}
+
+int main(int argc, char **argv)
+{
+	static struct daemon daemon;
+	struct error error = { 0 };
+	int r = parse_options(argc, argv, &daemon.options);
+
+	if (r <= 0) {
+		if (r < 0)
+			fputs(usage, stderr);
+		return r < 0 ? 2 : 0;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&daemon.loop);
+	daemon.since = time(NULL);
+	daemon.inventory = inventory_new();
+	/* An earlier run's numbers may still be in the kernel until the first transaction: never meet them. */
+	daemon.book = class_book_new(((uint32_t)daemon.since << 8 & 0x3fffff00u) + 0x10000);
+	if (daemon.inventory && daemon.book)
+		r = start(&daemon, &error);
+	else
+		r = error_memory(&error);
+	if (r < 0) {
+		log_error("sprd", "%s", error.text);
+	} else {
+		tell_ready();
+		uv_run(&daemon.loop, UV_RUN_DEFAULT);
+	}
+	stop(&daemon);
+	return r < 0 ? 1 : 0;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "daemon/watch.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "daemon/daemon.h"
+#include "kernel/resolv.h"
+#include "ruleset/compile.h"
+
+#define CLOCK_MS 1000
+#define DOCKER_USER_SECONDS 10 /* iptables-legacy tells nobody of its changes */
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+	uv_stop(handle->loop);
+}
+
+/* A new port on a bridge may be a container that the engine has not told of yet: ask it. */
+static void tell_engine(struct daemon *daemon)
+{
+	for (size_t i = 0; daemon->engine && i < daemon->inventory->n_networks; i++)
+		if (daemon->inventory->networks[i].bridge[0])
+			engine_refresh(daemon->engine, daemon->inventory->networks[i].bridge);
+}
+
+static void on_links(uv_poll_t *handle, int status, int events)
+{
+	struct daemon *daemon = handle->data;
+	struct error error = { 0 };
+	size_t before = daemon->inventory->n_interfaces;
+	bool changed = false;
+
+	if (links_read(daemon->links, &changed, &error) < 0)
+		log_error("links", "%s", error.text);
+	if (!changed)
+		return;
+	daemon->dirty = true;
+	if (daemon->inventory->n_interfaces > before)
+		tell_engine(daemon);
+}
+
+static void on_nft(uv_poll_t *handle, int status, int events)
+{
+	struct daemon *daemon = handle->data;
+	struct error error = { 0 };
+	bool ours = false, others = false;
+
+	if (nft_watch_read(daemon->watch, &ours, &others, &error) < 0)
+		log_error("nft", "%s", error.text);
+	if (!daemon->active)
+		return;
+	if (ours)
+		daemon->repair = true;
+	if (others)
+		docker_user_ensure(daemon, true);
+}
+
+static void on_droplog(uv_poll_t *handle, int status, int events)
+{
+	struct daemon *daemon = handle->data;
+
+	droplog_read(daemon->droplog);
+}
+
+static void read_resolver(struct daemon *daemon)
+{
+	struct addr resolver = { 0 };
+
+	if (resolv_read(daemon->options.resolv_conf, &resolver) < 0)
+		resolver.family = 0;
+	if (memcmp(&resolver, &daemon->inventory->resolver, sizeof(resolver)) == 0)
+		return;
+	daemon->inventory->resolver = resolver;
+	daemon->dirty = true;
+}
+
+static void on_clock(uv_timer_t *handle)
+{
+	struct daemon *daemon = handle->data;
+	time_t now = time(NULL);
+
+	read_resolver(daemon);
+	if (policy_expiring(daemon->policy, daemon->clock_seen, now))
+		daemon->dirty = true;
+	daemon->clock_seen = now;
+	if (daemon->active && now % DOCKER_USER_SECONDS == 0)
+		docker_user_ensure(daemon, true);
+	if (daemon->active && daemon->problem[0])
+		daemon->repair = true; /* what failed is tried again */
+}
+
+/* After each turn of the loop: however many things changed in it, the kernel is written once. */
+static void on_check(uv_check_t *handle)
+{
+	struct daemon *daemon = handle->data;
+	struct error error = { 0 };
+
+	if (daemon->dirty && daemon_refresh(daemon, &error) < 0)
+		log_error("enforce", "%s", error.text);
+	if (daemon->repair && daemon_repair(daemon, &error) < 0)
+		log_error("repair", "%s", error.text);
+}
+
+static int poll_start(struct daemon *daemon, uv_poll_t *poll, int fd, uv_poll_cb callback)
+{
+	int r = uv_poll_init(&daemon->loop, poll, fd);
+
+	poll->data = daemon;
+	return r < 0 ? r : uv_poll_start(poll, UV_READABLE, callback);
+}
+
+static int signal_start(struct daemon *daemon, uv_signal_t *handle, int number)
+{
+	int r = uv_signal_init(&daemon->loop, handle);
+
+	return r < 0 ? r : uv_signal_start(handle, on_signal, number);
+}
+
+int watch_start(struct daemon *daemon, struct error *error)
+{
+	int r = nft_watch_open(daemon->nft, &daemon->watch, error);
+
+	if (r < 0)
+		return r;
+	if (droplog_open(LOG_GROUP, drop_seen, daemon, &daemon->droplog, error) < 0) {
+		/* no log is no reason to stay open */
+		log_warning("log", "%s: `spr log` will show nothing", error->text);
+		daemon->droplog = NULL;
+	}
+	read_resolver(daemon);
+	daemon->clock_seen = time(NULL);
+	uv_check_init(&daemon->loop, &daemon->check);
+	daemon->check.data = daemon;
+	uv_timer_init(&daemon->loop, &daemon->clock);
+	daemon->clock.data = daemon;
+	r = uv_check_start(&daemon->check, on_check);
+	if (r >= 0)
+		r = uv_timer_start(&daemon->clock, on_clock, CLOCK_MS, CLOCK_MS);
+	if (r >= 0)
+		r = signal_start(daemon, &daemon->sigterm, SIGTERM);
+	if (r >= 0)
+		r = signal_start(daemon, &daemon->sigint, SIGINT);
+	if (r >= 0)
+		r = poll_start(daemon, &daemon->links_poll, links_fd(daemon->links), on_links);
+	if (r >= 0)
+		r = poll_start(daemon, &daemon->nft_poll, nft_watch_fd(daemon->watch), on_nft);
+	if (r >= 0 && daemon->droplog)
+		r = poll_start(daemon, &daemon->droplog_poll, droplog_fd(daemon->droplog), on_droplog);
+	return r < 0 ? error_set(error, -r, "event loop: %s", uv_strerror(r)) : 0;
+}
+
+void watch_stop(struct daemon *daemon)
+{
+	uv_handle_t *handles[] = {
+		(uv_handle_t *)&daemon->check,	    (uv_handle_t *)&daemon->clock,    (uv_handle_t *)&daemon->sigterm,
+		(uv_handle_t *)&daemon->sigint,	    (uv_handle_t *)&daemon->nft_poll, (uv_handle_t *)&daemon->links_poll,
+		(uv_handle_t *)&daemon->droplog_poll,
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(handles); i++)
+		if (handles[i]->loop && !uv_is_closing(handles[i]))
+			uv_close(handles[i], NULL);
+}
