@@ -14,7 +14,7 @@ from attacks import BY_ID
 from probes import CLOSED_WAIT
 from scene import Scene, die_on_signals
 from spr import BASE, Spr, missing
-from test_keeps_working import PATHS
+from paths import PATHS
 
 ATTACKS = [
     ("A neighbour one hop away reaches ...", [

@@ -46,12 +46,14 @@ static struct service services[SOCKETS_MAX];
 static size_t n_services;
 static const char *own_name;
 
-static void fail(const char *what) {
+static void fail(const char *what)
+{
 	perror(what);
 	exit(1);
 }
 
-static socklen_t address_parse(const char *host, const char *port, struct sockaddr_storage *ret) {
+static socklen_t address_parse(const char *host, const char *port, struct sockaddr_storage *ret)
+{
 	struct sockaddr_in *in = (struct sockaddr_in *)ret;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret;
 
@@ -70,7 +72,8 @@ static socklen_t address_parse(const char *host, const char *port, struct sockad
 	exit(2);
 }
 
-static int describe(const struct sockaddr_storage *peer, char *buffer, size_t size) {
+static int describe(const struct sockaddr_storage *peer, char *buffer, size_t size)
+{
 	const struct sockaddr_in *in = (const struct sockaddr_in *)peer;
 	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)peer;
 	char text[INET6_ADDRSTRLEN] = "";
@@ -83,7 +86,8 @@ static int describe(const struct sockaddr_storage *peer, char *buffer, size_t si
 			ntohs(peer->ss_family == AF_INET ? in->sin_port : in6->sin6_port));
 }
 
-static void service_add(int fd, enum kind kind) {
+static void service_add(int fd, enum kind kind)
+{
 	if (n_services == SOCKETS_MAX) {
 		close(fd);
 		return;
@@ -92,14 +96,16 @@ static void service_add(int fd, enum kind kind) {
 	polls[n_services++] = (struct pollfd){ .fd = fd, .events = POLLIN };
 }
 
-static void service_drop(size_t i) {
+static void service_drop(size_t i)
+{
 	close(polls[i].fd);
 	n_services--;
 	polls[i] = polls[n_services];
 	services[i] = services[n_services];
 }
 
-static void service_listen(const char *host, const char *port, int type, enum kind kind) {
+static void service_listen(const char *host, const char *port, int type, enum kind kind)
+{
 	struct sockaddr_storage address;
 	socklen_t length = address_parse(host, port, &address);
 	int fd = socket(address.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -116,7 +122,8 @@ static void service_listen(const char *host, const char *port, int type, enum ki
 	service_add(fd, kind);
 }
 
-static void service_parse(char *spec) {
+static void service_parse(char *spec)
+{
 	char *host = strchr(spec, ':'), *port = strrchr(spec, ':');
 
 	if (!host || host == port) {
@@ -142,7 +149,8 @@ static void service_parse(char *spec) {
 }
 
 /* Turns a question into its answer in place; the new length, or 0 for what is no question. */
-static size_t dns_answer(unsigned char *message, size_t length, size_t size) {
+static size_t dns_answer(unsigned char *message, size_t length, size_t size)
+{
 	static const unsigned char a[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 50, 0, 0, 10 };
 	static const unsigned char aaaa[] = { 0xc0, 12, 0,	28,   0, 1,    0, 0, 0, 1, 0, 16, 0x26, 0,
 					      0,    0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	 0,    0x10 };
@@ -165,7 +173,8 @@ static size_t dns_answer(unsigned char *message, size_t length, size_t size) {
 	return end + (six ? sizeof(aaaa) : sizeof(a));
 }
 
-static void serve_accept(size_t i) {
+static void serve_accept(size_t i)
+{
 	struct sockaddr_storage peer;
 	socklen_t length = sizeof(peer);
 	bool dns = services[i].kind == KIND_DNS_TCP;
@@ -181,7 +190,8 @@ static void serve_accept(size_t i) {
 	service_add(fd, dns ? KIND_DNS_CLIENT : KIND_CLIENT);
 }
 
-static void serve_stream(size_t i) {
+static void serve_stream(size_t i)
+{
 	unsigned char buffer[4096];
 	ssize_t n = read(polls[i].fd, buffer, sizeof(buffer));
 	size_t m;
@@ -202,7 +212,8 @@ static void serve_stream(size_t i) {
 		service_drop(i);
 }
 
-static void serve_datagram(size_t i) {
+static void serve_datagram(size_t i)
+{
 	unsigned char buffer[4096];
 	struct service *service = &services[i];
 	size_t prefix = 0, length;
@@ -229,7 +240,8 @@ static void serve_datagram(size_t i) {
 }
 
 /* Returns whether there is anybody to talk to. */
-static bool serve_talk(void) {
+static bool serve_talk(void)
+{
 	bool any = false;
 
 	for (size_t i = 0; i < n_services; i++) {
@@ -241,7 +253,8 @@ static bool serve_talk(void) {
 	return any;
 }
 
-static _Noreturn void serve(int argc, char **argv) {
+static _Noreturn void serve(int argc, char **argv)
+{
 	own_name = argv[0];
 	for (int i = 1; i < argc; i++)
 		service_parse(argv[i]);
@@ -265,14 +278,16 @@ static _Noreturn void serve(int argc, char **argv) {
 	}
 }
 
-static bool input_ended(void) {
+static bool input_ended(void)
+{
 	struct pollfd input = { .fd = 0, .events = POLLIN };
 	char byte;
 
 	return poll(&input, 1, 0) > 0 && read(0, &byte, 1) <= 0;
 }
 
-static int flood(int argc, char **argv) {
+static int flood(int argc, char **argv)
+{
 	struct sockaddr_storage address;
 	socklen_t length = address_parse(argv[0], argv[1], &address);
 	long pause = atol(argv[2]) * 1000, sent = 0, failed = 0;
@@ -306,7 +321,8 @@ static int flood(int argc, char **argv) {
 	return 0;
 }
 
-static int count(char **argv) {
+static int count(char **argv)
+{
 	struct pollfd input[2] = { { .fd = 0, .events = POLLIN }, { .events = POLLIN } };
 	struct sockaddr_storage address;
 	socklen_t length = address_parse(argv[0], argv[1], &address);
@@ -334,7 +350,8 @@ static int count(char **argv) {
 	return 0;
 }
 
-static bool connect_once(const struct sockaddr_storage *address, socklen_t length, int msec) {
+static bool connect_once(const struct sockaddr_storage *address, socklen_t length, int msec)
+{
 	int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	struct pollfd wait = { .fd = fd, .events = POLLIN };
 	char byte;
@@ -346,7 +363,8 @@ static bool connect_once(const struct sockaddr_storage *address, socklen_t lengt
 	return open;
 }
 
-static int insist(char **argv) {
+static int insist(char **argv)
+{
 	struct sockaddr_storage address;
 	socklen_t length = address_parse(argv[0], argv[1], &address);
 	int msec = atoi(argv[2]);
@@ -363,7 +381,8 @@ static int insist(char **argv) {
 	return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
 	const char *verb = argc > 1 ? argv[1] : "";
 
 	signal(SIGPIPE, SIG_IGN);

@@ -10,9 +10,9 @@ import pytest
 
 from attacks import BY_ID, SMOKE
 from conftest import Stage
+from paths import GRANTS, PATHS
 from probes import CLOSED_WAIT, OPEN_WAIT
 from scene import HERE, Scene
-from test_keeps_working import GRANTS, PATHS
 from test_lifecycle import FIRE, assert_no_leak, repair, under_fire
 
 pytestmark = pytest.mark.smoke
