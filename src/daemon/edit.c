@@ -133,7 +133,7 @@ static int edit_member(struct daemon *daemon, json_t *arguments, struct policy *
 {
 	_cleanup_(policy_freep) struct policy *policy = policy_copy(daemon->policy);
 	_cleanup_free_ char *name = NULL;
-	const char *text;
+	const char *text = "";
 	enum member_kind kind;
 	struct member *member;
 	int r = required(arguments, "member", &text, error);
@@ -266,7 +266,7 @@ static int parse_ports(json_t *arguments, struct grant *grant, struct error *err
 
 static int parse_grant(json_t *arguments, struct grant *ret, struct error *error)
 {
-	const char *from, *to, *comment = NULL;
+	const char *from = "", *to = "", *comment = NULL;
 	json_t *seconds = json_object_get(arguments, "for");
 	int r = required(arguments, "from", &from, error);
 
@@ -515,7 +515,7 @@ CALL(call_role)
 	struct daemon *daemon = daemon_of(request);
 	_cleanup_(policy_freep) struct policy *policy = policy_copy(daemon->policy);
 	struct interface_entry *entry = NULL;
-	const char *name, *word;
+	const char *name = "", *word = "";
 	int role, r = required(arguments, "interface", &name, error);
 
 	if (r >= 0)
