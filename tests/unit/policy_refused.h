@@ -187,6 +187,8 @@ static const struct refused {
 						      "zone 'internet'? If it is a container: container:internnet" },
 	{ TEXT("block: [{from: tv, to: Upstream}]"), "p:1:24: block: nothing is called 'Upstream'; did you mean the "
 						     "zone 'upstream'? If it is a container: container:Upstream" },
+	{ TEXT("block: [{from: tv, to: wan}]"), "p:1:24: block: nothing is called 'wan'; did you mean the zone "
+						"'internet'? If it is a container: container:wan" },
 	{ TEXT("block: [{from: LAN, to: host}]"),
 	  "p:1:16: block: nothing is called 'LAN'; did you mean the zone 'lan'? If it is a container: container:LAN" },
 	{ TEXT("allow: [{from: gruop:a, to: b}]"), "p:1:16: unknown kind 'gruop'; did you mean 'group'?" },

@@ -576,6 +576,13 @@ static void test_edit(void **state)
 	assert_false(policy_word_cut(member->groups, &member->n_groups, "media"));
 	assert_false(policy_equal(policy, copy));
 	assert_round_trip(policy);
+	random_grant(policy, ARRAY_ADD(policy->allow, policy->n_allow));
+	policy_grant_clear(policy->allow);
+	ARRAY_CUT(policy->allow, policy->n_allow, 0);
+	ARRAY_ADD(member->publish, member->n_publish)->port = (struct port_range){ 6, false, 80, 80 };
+	*ARRAY_ADD(member->publish->to, member->publish->n_to) = random_selector(policy);
+	policy_publish_clear(member->publish);
+	ARRAY_CUT(member->publish, member->n_publish, 0);
 	policy_member_clear(member);
 	ARRAY_CUT(policy->members, policy->n_members, 0);
 	assert_round_trip(policy);
@@ -741,6 +748,36 @@ static void test_words(void **state)
 	assert_string_equal(proto_name(254, buffer), "proto:254");
 }
 
+/* Names from elsewhere than a document, where YAML has not looked at them before. */
+static void test_names(void **state)
+{
+	static const char *const bad[] = { "\xff",
+					   "a\x80",
+					   "\xc3",
+					   "\xe2\x82",
+					   "\xf0\x9f\x90",
+					   "\xc0\x80",
+					   "\xed\xa0\x80",
+					   "\xf4\x90\x80\x80",
+					   "\xe0\x80\xaf",
+					   "\x7f",
+					   "\xef\xbf\xbf",
+					   "",
+					   " ",
+					   "`a`" };
+	struct error error = { 0 };
+
+	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+		assert_int_equal(member_name_check(bad[i], &error), -EINVAL);
+		assert_int_equal(group_name_check(bad[i], NULL), -EINVAL);
+		assert_int_equal(interface_name_check(bad[i], NULL), -EINVAL);
+	}
+	assert_int_equal(member_name_check("caf\xc3\xa9\xff", &error), -EINVAL);
+	assert_string_equal(error.text, "the name 'caf\xc3\xa9?' is not UTF-8 text");
+	assert_int_equal(comment_check("it's \"fine\"", &error), 0);
+	assert_int_equal(interface_name_check("br-0123456789ab", &error), 0);
+}
+
 static void test_nearest(void **state)
 {
 	static const char *const words[] = { "internet", "upstream", NULL, "lan", "lan_upstream", "host", "" };
@@ -895,6 +932,30 @@ static bool run_without_memory(const char *text, const struct policy *whole, lon
 	return done;
 }
 
+/* Edits either happen or leave everything as it was. */
+static bool edit_without_memory(long n)
+{
+	_cleanup_(policy_freep) struct policy *policy = policy_new();
+	struct member *member = NULL;
+	struct group *group;
+	bool done;
+	int r = 0;
+
+	allocations_left = n;
+	group = policy_group_add(policy, "media");
+	member = policy_member_add(policy, MEMBER_NETWORK, "web");
+	if (member)
+		r = policy_word_add(&member->tags, &member->n_tags, "media");
+	done = allocations_left > 0;
+	allocations_left = -1;
+	assert_int_equal(policy->n_groups, group ? 1 : 0);
+	assert_int_equal(policy->n_members, member ? 1 : 0);
+	if (member)
+		assert_int_equal(member->n_tags, r == 1 ? 1 : 0);
+	assert_int_equal(policy_check(policy, NULL), 0);
+	return done;
+}
+
 /* For every n: no crash, no leak, and -ENOMEM or the right answer. */
 static void test_no_memory(void **state)
 {
@@ -918,6 +979,8 @@ static void test_no_memory(void **state)
 			if (allocations_live != before)
 				fail_msg("allocation %ld: %ld are not freed", n, allocations_live - before);
 		}
+		for (long n = 1; !edit_without_memory(n); n++)
+			;
 	}
 }
 #endif
@@ -1009,6 +1072,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_words),
 		cmocka_unit_test(test_nearest),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_laughs),
 		cmocka_unit_test(test_many),
