@@ -69,12 +69,59 @@ static int check_names(const struct model *model, struct error *error)
 	return r;
 }
 
-static bool is_internal(const struct inventory *inventory, const char *name)
+static bool may_more(const struct member *member)
 {
-	for (size_t i = 0; i < inventory->n_networks; i++)
-		if (inventory->networks[i].internal && strcmp(inventory->networks[i].name, name) == 0)
-			return true;
-	return false;
+	return member->n_groups || member->n_publish ||
+	       member->policies & ~(unsigned)(POLICY_DISABLED | POLICY_QUARANTINE);
+}
+
+/* The --internal network that everything an entry stands for is in, or NULL. */
+static const struct network *internal_of(const struct model *model, const struct member *member)
+{
+	const struct network *network = NULL;
+
+	for (size_t i = 0; member->kind == MEMBER_NETWORK && i < model->inventory->n_networks; i++)
+		if (model->inventory->networks[i].internal &&
+		    strcmp(model->inventory->networks[i].name, member->name) == 0)
+			return &model->inventory->networks[i];
+	for (size_t i = 0; member->kind == MEMBER_CONTAINER && i < model->n_locations; i++) {
+		if (model->locations[i].entry != member)
+			continue;
+		if (!model->locations[i].network->internal)
+			return NULL;
+		network = model->locations[i].network;
+	}
+	return network;
+}
+
+/* A member named in a grant is all in --internal networks: groups, tags and zones may have others. */
+static const struct network *internal_named(const struct model *model, const struct selector *selector)
+{
+	const struct network *network = NULL;
+
+	if (selector->kind != SELECT_MEMBER && selector->kind != SELECT_NAME)
+		return NULL;
+	for (size_t i = 0; i < model->n_locations; i++) {
+		if (!selector_fits(model, selector, &model->locations[i], false))
+			continue;
+		if (!model->classes[model->locations[i].class].internal)
+			return NULL;
+		network = model->locations[i].network;
+	}
+	return network;
+}
+
+static const struct network *internal_in_clause(const struct model *model, const struct clause *clause)
+{
+	const struct network *network = NULL;
+
+	if (clause->kind == CAUSE_ALLOW) {
+		network = internal_named(model, &clause->grant->from);
+		return network ? network : internal_named(model, &clause->grant->to);
+	}
+	for (size_t i = 0; clause->kind == CAUSE_PUBLISH && !network && i < clause->publish->n_to; i++)
+		network = internal_named(model, &clause->publish->to[i]);
+	return network;
 }
 
 /* --internal means its members and this machine, nothing else: a grant would be a promise that cannot be kept. */
@@ -82,32 +129,21 @@ static int check_internal(const struct model *model, struct error *error)
 {
 	for (size_t i = 0; i < model->policy->n_members; i++) {
 		const struct member *member = &model->policy->members[i];
+		const struct network *network = may_more(member) ? internal_of(model, member) : NULL;
 
-		if (member->kind == MEMBER_NETWORK && (member->n_groups || member->policies) &&
-		    is_internal(model->inventory, member->name))
+		if (network)
 			return error_set(error, EINVAL,
-					 "network:%s was made with --internal: it can be given no groups and no policies",
-					 member->name);
+					 "%s:%s is on the network %s, which was made with --internal: its containers and "
+					 "this machine reach each other and nothing else can be granted",
+					 member_kind_name(member->kind), member->name, network->name);
 	}
-	for (size_t c = 0; c < model->n_clauses; c++) {
-		if (model->clauses[c].kind == CAUSE_BLOCK)
-			continue;
-		for (size_t i = 0; i < model->n_locations; i++) {
-			const struct location *location = &model->locations[i];
-			const struct class *class = &model->classes[location->class];
-			_cleanup_free_ char *label = NULL;
+	for (size_t i = 0; i < model->n_clauses; i++) {
+		const struct network *network = internal_in_clause(model, &model->clauses[i]);
 
-			if (!class->internal || !class->selected[c] || model->clauses[c].kind == CAUSE_PUBLISH ||
-			    location->network == NULL)
-				continue;
-			if (model->clauses[c].grant->from.kind == SELECT_GROUP ||
-			    model->clauses[c].grant->to.kind == SELECT_GROUP)
-				continue;
-			label = location_label(location);
+		if (network)
 			return error_set(error, EINVAL,
-					 "'%s' names %s, which is in the --internal network %s: nothing can be granted there",
-					 model->clauses[c].meaning, label ? label : "", location->network->name);
-		}
+					 "'%s': the network %s was made with --internal: nothing can be granted to or from it",
+					 model->clauses[i].meaning, network->name);
 	}
 	return 0;
 }

@@ -92,7 +92,6 @@ static const struct chain_text {
 	{ "arrival", { GOTO("drop-other-interface") } },
 
 	{ "forward", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
-	{ "forward", { JUMP("ended") } },
 	{ "forward", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), GOTO("accept-reply") } },
 	{ "forward", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE),
 		       GOTO("accept-reply") } },
@@ -105,7 +104,6 @@ static const struct chain_text {
 	{ "forward", { GOTO("judge") } },
 
 	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
-	{ "input", { JUMP("ended") } },
 	{ "input", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
 	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
 	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
@@ -134,9 +132,9 @@ static const struct chain_text {
 			 ACCEPT } },
 	{ "input-lan", { PROTO(IPPROTO_IGMP), ACCEPT } },
 
-	{ "ended", { IPV4, IN("ended4", IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
-	{ "ended", { IPV6, IN("ended6", IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
-
+	/* the other side of a flow that was ended would open it again: its packets are original ones now */
+	{ "judge", { IPV4, IN("ended4", IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
+	{ "judge", { IPV6, IN("ended6", IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
 	{ "judge", { BITS(CT_STATE, CT_INVALID), GOTO("drop-invalid") } },
 	{ "judge", { BITS(CT_STATE, CT_NEW), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, NO_SYN_MASK, SYN),
 		     NOT_IN("grace", L4PROTO), GOTO("drop-no-flow") } },
@@ -204,7 +202,6 @@ static const struct {
 	{ "input-kept", HOOK_NONE, 0, false },
 	{ "input-uplink", HOOK_NONE, 0, false },
 	{ "input-lan", HOOK_NONE, 0, false },
-	{ "ended", HOOK_NONE, 0, false },
 	{ "judge", HOOK_NONE, 0, false },
 	{ "source", HOOK_NONE, 0, false },
 	{ "target", HOOK_NONE, 0, false },

@@ -21,7 +21,7 @@ unsigned location_policies(const struct location *location, const struct policy 
 {
 	if (location->entry)
 		return location->entry->policies;
-	return location->network ? POLICY_WAN | POLICY_DNS : 0;
+	return location->network && !location->network->internal ? POLICY_WAN | POLICY_DNS : 0;
 }
 
 static int text_compare(const void *a, const void *b)
