@@ -357,16 +357,16 @@ static void follows_events(void **state)
 static void split_lines(void **state)
 {
 	struct fake *fake = *state;
-	static const char two[] = "\n\r\n" DIE CONNECT;
+	static const char one[] = CONNECT, two[] = "\n\r\n" DIE CONNECT;
 
 	fake->network = NETWORK("");
 	start_connected(fake);
 	fake->network = NETWORK(EP1);
-	for (size_t i = 0; i < strlen(CONNECT); i += 40) {
-		size_t left = strlen(CONNECT) - i;
+	for (size_t i = 0; i < strlen(one); i += 40) {
+		size_t left = strlen(one) - i;
 
 		assert_int_equal(fake->inventory->n_endpoints, 0);
-		fake_send(fake, CONNECT + i, left < 40 ? left : 40);
+		fake_send(fake, one + i, left < 40 ? left : 40);
 		wait_ms(fake, 2);
 	}
 	wait_for(fake, fake->inventory->n_endpoints == 1);
