@@ -985,20 +985,17 @@ static void test_no_memory(void **state)
 }
 #endif
 
-/* The manual, read from the source tree; NULL where there is none. */
+#ifndef TEST_SOURCE_ROOT
+#define TEST_SOURCE_ROOT "."
+#endif
+
 static char *read_manual(void)
 {
-	const char *slash = strrchr(__FILE__, '/');
-	char path[1000], *text = calloc(1, 1 << 20);
-	FILE *file;
+	char *text = calloc(1, 1 << 20);
+	FILE *file = fopen(TEST_SOURCE_ROOT "/docs/man/spr-policy.5", "re");
 
-	snprintf(path, sizeof(path), "%.*s../../docs/man/spr-policy.5", slash ? (int)(slash - __FILE__) + 1 : 0,
-		 __FILE__);
-	file = fopen(path, "re");
-	if (!file) {
-		free(text);
-		return NULL;
-	}
+	assert_non_null(text);
+	assert_non_null(file);
 	assert_in_range(fread(text, 1, (1 << 20) - 1, file), 1000, (1 << 20) - 2);
 	fclose(file);
 	return text;
@@ -1028,8 +1025,6 @@ static void test_manual(void **state)
 	char *example = manual;
 	int examples = 0;
 
-	if (!manual)
-		skip();
 	for (size_t i = 0; i < n_schema_sections; i++) {
 		const struct schema_keys *keys = schema_sections[i].keys;
 
