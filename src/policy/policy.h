@@ -57,7 +57,7 @@ enum selector_kind {
 	SELECT_GROUP,
 	SELECT_TAG,
 	SELECT_MEMBER, /* with its kind */
-	SELECT_NAME, /* bare: a member that policy or inventory knows; resolved later, since a container may not exist yet */
+	SELECT_NAME, /* bare: resolved later, since a container may not exist yet */
 };
 
 struct selector {
@@ -80,7 +80,7 @@ struct publish {
 	size_t n_to;
 };
 
-/* Where an entry stands in the document it was read from; line 0: it was not read from one. Not part of what it says. */
+/* Where an entry stands in the document; line 0: it was not read from one. Not part of what it says. */
 struct place {
 	unsigned line, column; /* from 1 */
 };
@@ -153,8 +153,8 @@ struct policy {
 int policy_parse(const char *text, size_t length, const char *name, struct policy **ret, struct error *error);
 
 /*
- * Checks what a document cannot say by its form: unknown groups, equal ranges, two entries of one thing; and the form of
- * what was put in by hand since: a policy that passes can be printed and parsed. -EINVAL with "line:column: " before
+ * Checks what a document cannot say by its form: unknown groups, equal ranges, two entries of one thing; and the form
+ * of what was put in by hand since: a policy that passes can be printed and parsed. -EINVAL with "line:column: " before
  * the sentence when the place is known, or -ENOMEM.
  */
 int policy_check(const struct policy *policy, struct error *error);
