@@ -142,20 +142,27 @@ static int add_policies(struct model *model)
 	return r;
 }
 
-/* One right for a port range; two where "53" means tcp and udp. */
+/* What a protocol of the policy stands for: "53" means tcp and udp, "icmp" means that of either family. */
+static size_t protos_of(uint8_t proto, uint8_t ret[2])
+{
+	ret[0] = proto ? proto : IPPROTO_TCP;
+	ret[1] = proto ? IPPROTO_ICMPV6 : IPPROTO_UDP;
+	return proto == 0 || proto == IPPROTO_ICMP ? 2 : 1;
+}
+
 static int add_port(struct model *model, size_t from, size_t to, const struct right *base,
 		    const struct port_range *port)
 {
-	static const uint8_t both[] = { IPPROTO_TCP, IPPROTO_UDP };
 	struct right right = *base;
-	size_t n = port->proto ? 1 : ELEMENTSOF(both);
+	uint8_t protos[2];
+	size_t n = protos_of(port->proto, protos);
 	int r = 0;
 
 	right.any_port = port->any_port;
 	right.first = port->first;
 	right.last = port->last;
 	for (size_t i = 0; i < n && r >= 0; i++) {
-		right.proto = port->proto ? port->proto : both[i];
+		right.proto = protos[i];
 		r = right_add(model, from, to, &right);
 	}
 	return r;
