@@ -100,7 +100,7 @@ int droplog_read(struct droplog *droplog)
 			continue; /* some are missing in the log, no more than that */
 		if (r < 0)
 			return r;
-		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
+		for (; nlmessage_fits(message, length); message = mnl_nlmsg_next(message, &length))
 			if (drop_message_parse(message, &drop))
 				droplog->each(&drop, droplog->data);
 	}

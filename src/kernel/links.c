@@ -120,7 +120,7 @@ static int links_take_news(struct links *links)
 			return r;
 		if (links->pending.stale == LINK_DUMP_ALL)
 			continue; /* it will be read anyway */
-		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
+		for (; nlmessage_fits(message, length); message = mnl_nlmsg_next(message, &length))
 			if (links_news(links, message) < 0)
 				links->pending.stale = LINK_DUMP_ALL;
 	}

@@ -182,7 +182,7 @@ static int nlsocket_finish(struct nlsocket *socket, struct answer *answer)
 			continue;
 		if (r < 0)
 			return r;
-		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
+		for (; nlmessage_fits(message, length); message = mnl_nlmsg_next(message, &length))
 			nlsocket_take(socket, message, answer);
 	}
 	return answer->result == 0 && answer->interrupted ? -EINTR : answer->result;
@@ -209,7 +209,7 @@ int nlsocket_send_all(struct nlsocket *socket, void *requests, size_t length, in
 	struct nlmsghdr *request = requests, *last = NULL;
 	int left = (int)length;
 
-	for (; mnl_nlmsg_ok(request, left); request = mnl_nlmsg_next(request, &left)) {
+	for (; nlmessage_fits(request, left); request = mnl_nlmsg_next(request, &left)) {
 		request->nlmsg_seq = ++socket->sequence;
 		request->nlmsg_flags |= NLM_F_REQUEST;
 		last = request;

@@ -3,6 +3,7 @@
 #define SPR_KERNEL_NLSOCKET_H
 
 #include <linux/netlink.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -41,6 +42,13 @@ int nlsocket_query(struct nlsocket *socket, struct nlmsghdr *request,
  * first error other than -ignore is the result.
  */
 int nlsocket_send_all(struct nlsocket *socket, void *requests, size_t length, int ignore);
+
+/* Whether a whole message lies in the bytes that are left. (mnl_nlmsg_ok() takes a length over 2 GiB for a negative.) */
+static inline bool nlmessage_fits(const struct nlmsghdr *message, int left)
+{
+	return left >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&
+	       message->nlmsg_len <= (unsigned)left;
+}
 
 /* What the kernel said to the last error; "" where it said nothing. */
 const char *nlsocket_message(const struct nlsocket *socket);
