@@ -161,6 +161,8 @@ static struct nlmsghdr *dump_request(char *buffer, uint16_t type, uint8_t family
 	*(uint8_t *)mnl_nlmsg_put_extra_header(request, size) = family;
 	if (type == RTM_GETLINK)
 		mnl_attr_put_u32(request, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	if (type == RTM_GETROUTE) /* older kernels send all; we look at it anyway */
+		((struct rtmsg *)mnl_nlmsg_get_payload(request))->rtm_type = RTN_UNICAST;
 	return request;
 }
 

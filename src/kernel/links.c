@@ -27,7 +27,7 @@
 #define OPEN_TRIES 20
 
 #define MILLISECOND 1000000ll /* in ns */
-#define DUMP_QUICK (2 * MILLISECOND) /* a dump that takes less may follow at once on the one before */
+#define DUMP_QUICK (4 * MILLISECOND) /* a dump that takes less may follow at once on the one before */
 #define DUMP_PACE 4 /* one that takes longer: after four times as long */
 #define WAIT_MAX (1000 * MILLISECOND)
 #define WAIT_RESTLESS (20 * MILLISECOND) /* before the next try, when the lists do not stand still */
