@@ -20,7 +20,9 @@
 
 #define ANSWER_MAX (64U << 20)
 #define EVENT_MAX (4U << 20)
-#define TIMEOUT 10000 /* ms, for everything below */
+#define TIMEOUT 10000 /* ms, for everything here */
+#define START_TIMEOUT 30000 /* a Docker that starts takes connections at once, and answers when it is ready */
+#define START_SLOW 3000
 #define LIST_TIMEOUT 60000
 #define EVENTS_BEFORE 2 /* s: Docker answers the stream's head before it follows */
 #define STREAM_WAIT 1000 /* for the stream's head; a list without it is safe too, by `since` */
@@ -42,6 +44,7 @@
 
 enum docker_timer {
 	TIMER_RETRY, /* connect */
+	TIMER_SLOW, /* say that there is no answer */
 	TIMER_STREAM, /* do not wait for its head any longer */
 	TIMER_PING,
 	TIMER_LIST,
@@ -358,6 +361,9 @@ static void on_version(void *data, const struct http_answer *answer)
 	struct error error = { 0 };
 	char path[512];
 
+	uv_timer_stop(&docker->timers[TIMER_SLOW]);
+	if (answer->error.code == ETIMEDOUT)
+		docker->tries = 0; /* that was pause enough */
 	if (!docker_accept(docker, answer, "/version"))
 		return;
 	if (docker_parse_version(answer->body, answer->length, &version, &error) < 0) {
@@ -373,6 +379,15 @@ static void on_version(void *data, const struct http_answer *answer)
 		uv_timer_start(&docker->timers[TIMER_STREAM], on_stream_wait, STREAM_WAIT, 0);
 }
 
+static void on_slow(uv_timer_t *timer)
+{
+	struct docker *docker = timer->data;
+	struct error error = { 0 };
+
+	error_set(&error, ETIMEDOUT, "%s: takes connections, but does not answer", docker->engine->socket);
+	engine_set_state(docker->engine, ENGINE_RETRYING, &error);
+}
+
 static void docker_connect(struct docker *docker)
 {
 	struct error error = { 0 };
@@ -385,8 +400,10 @@ static void docker_connect(struct docker *docker)
 	}
 	if (http_new(docker->engine->loop, docker->engine->socket, &docker->http, &error) < 0)
 		docker_fail(docker, &error);
-	else if (http_get(docker->http, "/version", ANSWER_MAX, TIMEOUT, on_version, docker, NULL) < 0)
+	else if (http_get(docker->http, "/version", ANSWER_MAX, START_TIMEOUT, on_version, docker, NULL) < 0)
 		docker_fail_memory(docker);
+	else
+		uv_timer_start(&docker->timers[TIMER_SLOW], on_slow, START_SLOW, 0);
 }
 
 static int docker_start(struct engine *engine, struct error *error)

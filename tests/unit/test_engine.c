@@ -580,7 +580,7 @@ static void many_networks(void **state)
 	fake->networks = "[]";
 }
 
-/* Takes a connection and never answers: given up after 10 s. */
+/* Takes connections and does not answer: a Docker that starts, or one that hangs. */
 static void mute(void **state)
 {
 	struct fake *fake = *state;
@@ -589,8 +589,33 @@ static void mute(void **state)
 	fake->mute = true;
 	start(fake);
 	wait_for(fake, engine_state(fake->engine) == ENGINE_RETRYING);
-	assert_non_null(strstr(engine_problem(fake->engine), "imed out"));
+	assert_non_null(strstr(engine_problem(fake->engine), "does not answer"));
 	fake->mute = false;
+	for (size_t i = 0; i < fake->n_peers; i++)
+		peer_request(fake->peers[i], "/version");
+	wait_for(fake, engine_state(fake->engine) == ENGINE_CONNECTED);
+	assert_string_equal(engine_problem(fake->engine), "");
+}
+
+/* Hangs in the middle of its work: found by the ping, after 25 s. */
+static void hang(void **state)
+{
+	struct fake *fake = *state;
+
+	if (!getenv("SPR_TEST_SLOW")) {
+		print_message("skipped: takes 25 s; SPR_TEST_SLOW=1 runs it\n");
+		skip();
+	}
+	start_connected(fake);
+	fake->mute = true;
+	for (unsigned i = 0; i < 40 && engine_state(fake->engine) == ENGINE_CONNECTED; i++)
+		wait_ms(fake, 1000);
+	assert_int_equal(engine_state(fake->engine), ENGINE_RETRYING);
+	assert_int_equal(fake->inventory->n_endpoints, 1);
+	fake->mute = false;
+	fake_quit(fake);
+	wait_ms(fake, 10);
+	fake_serve(fake);
 	wait_for(fake, engine_state(fake->engine) == ENGINE_CONNECTED);
 }
 
@@ -662,6 +687,7 @@ int main(void)
 		engine_test(huge_answer),
 		engine_test(many_networks),
 		engine_test(mute),
+		engine_test(hang),
 		engine_test(stop_at_any_time),
 		engine_test(stop_from_callback),
 		engine_test(bad_path),
