@@ -238,6 +238,7 @@ def fill(source, source_address, address, flows=30000, limit=5000):
         import socket  # pylint: disable=import-outside-toplevel
 
         space = getattr(scene, source)
+        forget(scene, source_address)
         with space.socket(family_of(address), socket.SOCK_DGRAM) as sock:
             for port in range(1024, 1024 + flows):
                 with contextlib.suppress(OSError):
@@ -328,7 +329,7 @@ INBOUND = [
     row("IN-12", "neighbour -> container of an --internal network", connect("neighbour", "172.30.9.10", 80, "inner"),
         works(INNER_MATES), "closed", ISOLATION),
     row("IN-13", "neighbour -> container by ping", echo("neighbour", PUB4), allow("upstream", "container:pub:icmp")),
-    row("IN-13/6", "the same over IPv6", echo("neighbour", SIX6), allow("upstream", "container:six:icmp")),
+    row("IN-13/6", "the same over IPv6", echo("neighbour", SIX6), allow("upstream", "container:six:icmpv6")),
     row("IN-14", "neighbour -> container, TCP without a flow", stray("neighbour", "eth0", NEIGHBOUR4, PUB4, 9999, "pub"),
         allow("upstream", "container:pub:9999/tcp", connect("neighbour", PUB4, 9999, "pub"))),
     row("IN-14/6", "the same over IPv6", stray("neighbour", "eth0", NEIGHBOUR6, SIX6, 9999, "six"),

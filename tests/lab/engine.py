@@ -131,7 +131,7 @@ class Docker:
                             "com.docker.network.bridge.enable_icc": "true" if icc else "false", **(options or {})}}
         return self.call("POST", "/networks/create", body)["Id"]
 
-    def create(self, name, network, command, ip4=None, ip6=None, ports=(), labels=None, privileged=False):
+    def create(self, name, network, command, ip4=None, ip6=None, ports=(), labels=None):
         """`ports` as docker run -p takes them, the address and both ports always said."""
         bindings = {}
         for port in ports:
@@ -141,7 +141,7 @@ class Docker:
             bindings.setdefault(inside, []).append({"HostIp": address.strip("[]"), "HostPort": number})
         place = {key: value for key, value in (("IPv4Address", ip4), ("IPv6Address", ip6)) if value}
         body = {"Image": "lab", "Cmd": command, "Labels": labels or {}, "ExposedPorts": {port: {} for port in bindings},
-                "HostConfig": {"NetworkMode": network, "PortBindings": bindings, "Privileged": privileged},
+                "HostConfig": {"NetworkMode": network, "PortBindings": bindings},
                 "StopTimeout": 0}
         if network not in ("host", "bridge", "none"):
             body["NetworkingConfig"] = {"EndpointsConfig": {network: {"IPAMConfig": place}}}
