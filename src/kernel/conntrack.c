@@ -9,7 +9,7 @@
 #include "kernel/flow_message.h"
 #include "kernel/nlsocket.h"
 
-#define DELETE_SIZE 256 /* a request to delete takes 152 at most */
+#define REQUEST_SIZE 256
 #define DELETES_MAX 64 /* in one message: their errors fit into the socket's room */
 #define TRIES 3
 
@@ -21,6 +21,7 @@ struct conntrack {
 };
 
 struct walk {
+	const struct addr *address; /* NULL: every flow */
 	int (*each)(const struct flow *flow, void *data);
 	void *data;
 };
@@ -56,13 +57,18 @@ static int conntrack_take(const struct nlmsghdr *message, void *data)
 	struct walk *walk = data;
 	struct flow flow;
 
-	return flow_message_parse(message, &flow) ? walk->each(&flow, walk->data) : 0;
+	if (!flow_message_parse(message, &flow))
+		return 0;
+	if (walk->address && addr_compare(&flow.from, walk->address) != 0 &&
+	    addr_compare(&flow.reply_from, walk->address) != 0)
+		return 0;
+	return walk->each(&flow, walk->data);
 }
 
 static int conntrack_send_deletions(struct conntrack *conntrack, const struct flow *flows, size_t n,
 				    struct error *error)
 {
-	char buffer[DELETES_MAX * DELETE_SIZE] __attribute__((aligned(8)));
+	char buffer[DELETES_MAX * REQUEST_SIZE] __attribute__((aligned(8)));
 	size_t used = 0;
 	int r;
 
@@ -91,26 +97,51 @@ static int conntrack_flush(struct conntrack *conntrack, struct error *error)
 	return result;
 }
 
-int conntrack_each(struct conntrack *conntrack, int (*each)(const struct flow *flow, void *data), void *data,
-		   struct error *error)
+/* One list. That it did not stand still means again: a flow may be seen twice, none may be missed. */
+static int conntrack_list(struct conntrack *conntrack, struct nlmsghdr *request, struct walk *walk)
 {
-	char buffer[64] __attribute__((aligned(8)));
-	struct walk walk = { each, data };
+	int r = -EINTR;
+
+	for (int i = 0; i < TRIES && r == -EINTR; i++)
+		r = nlsocket_query(conntrack->socket, request, conntrack_take, walk);
+	return r == -EINTR ? 0 : r;
+}
+
+static int conntrack_walk(struct conntrack *conntrack, struct walk *walk, struct error *error)
+{
+	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
 	int r, deleted;
 
 	conntrack->walking = true;
-	for (int i = 0; i < TRIES; i++) { /* a flow may be seen again then; none may be missed */
-		r = nlsocket_query(conntrack->socket, flow_message_list(buffer), conntrack_take, &walk);
-		if (r != -EINTR)
-			break;
-	}
+	if (walk->address && walk->address->family == AF_INET) {
+		r = conntrack_list(conntrack, flow_message_list_of(buffer, walk->address, false), walk);
+		if (r == 0)
+			r = conntrack_list(conntrack, flow_message_list_of(buffer, walk->address, true), walk);
+	} else
+		r = conntrack_list(conntrack, flow_message_list(buffer, walk->address ? AF_INET6 : AF_UNSPEC), walk);
 	conntrack->walking = false;
-	if (r == -EINTR)
-		r = 0;
 	deleted = conntrack_flush(conntrack, r < 0 ? NULL : error);
 	if (r < 0)
 		return error_set(error, -r, "cannot go through the connections: %s", strerror(-r));
 	return deleted;
+}
+
+int conntrack_each(struct conntrack *conntrack, int (*each)(const struct flow *flow, void *data), void *data,
+		   struct error *error)
+{
+	struct walk walk = { .each = each, .data = data };
+
+	return conntrack_walk(conntrack, &walk, error);
+}
+
+int conntrack_each_of(struct conntrack *conntrack, const struct addr *address,
+		      int (*each)(const struct flow *flow, void *data), void *data, struct error *error)
+{
+	struct walk walk = { .address = address, .each = each, .data = data };
+
+	if (address->family != AF_INET && address->family != AF_INET6)
+		return error_set(error, EINVAL, "connections of no address were asked for");
+	return conntrack_walk(conntrack, &walk, error);
 }
 
 int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struct error *error)

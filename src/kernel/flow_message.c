@@ -17,6 +17,8 @@ struct tuple {
 	uint8_t icmp_type, icmp_code;
 };
 
+#define FILTER_SOURCE 1u /* CTA_FILTER_F_CTA_IP_SRC of the kernel, which has no header for it */
+
 #define MESSAGE(subsystem, type) ((uint16_t)((subsystem) << 8 | (type)))
 
 /* Notes where each attribute of a nest is. */
@@ -145,9 +147,29 @@ static struct nlmsghdr *request(void *buffer, uint16_t type, uint16_t flags, uin
 	return header;
 }
 
-struct nlmsghdr *flow_message_list(void *buffer)
+struct nlmsghdr *flow_message_list(void *buffer, uint8_t family)
 {
-	return request(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_UNSPEC);
+	return request(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
+}
+
+/*
+ * CTA_FILTER says which fields of the tuples count (ctnetlink_alloc_filter() in nf_conntrack_netlink.c). A kernel that
+ * does not know it sends all flows. Only for IPv4: of IPv6 addresses, Linux (6.18 at least) picks the others.
+ */
+struct nlmsghdr *flow_message_list_of(void *buffer, const struct addr *source, bool reply)
+{
+	struct nlmsghdr *header = request(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, AF_INET);
+	struct nlattr *tuple = mnl_attr_nest_start(header, reply ? CTA_TUPLE_REPLY : CTA_TUPLE_ORIG), *nest;
+
+	nest = mnl_attr_nest_start(header, CTA_TUPLE_IP);
+	mnl_attr_put(header, CTA_IP_V4_SRC, 4, source->bytes);
+	mnl_attr_nest_end(header, nest);
+	mnl_attr_nest_end(header, tuple);
+	nest = mnl_attr_nest_start(header, CTA_FILTER);
+	mnl_attr_put_u32(header, CTA_FILTER_ORIG_FLAGS, reply ? 0 : FILTER_SOURCE);
+	mnl_attr_put_u32(header, CTA_FILTER_REPLY_FLAGS, reply ? FILTER_SOURCE : 0);
+	mnl_attr_nest_end(header, nest);
+	return header;
 }
 
 static void put_proto(struct nlmsghdr *header, const struct flow *flow)

@@ -14,8 +14,12 @@
  */
 bool flow_message_parse(const struct nlmsghdr *message, struct flow *ret);
 
-/* Write a request to a buffer: all flows (64 bytes); the end of one (256 bytes), whose length is returned. */
-struct nlmsghdr *flow_message_list(void *buffer);
+/*
+ * Write a request to a buffer of 256 bytes: all flows of a family (AF_UNSPEC: both); those of IPv4 with this source in
+ * the original direction, or that of replies; the end of one, whose length is returned.
+ */
+struct nlmsghdr *flow_message_list(void *buffer, uint8_t family);
+struct nlmsghdr *flow_message_list_of(void *buffer, const struct addr *source, bool reply);
 size_t flow_message_delete(void *buffer, const struct flow *flow);
 
 #endif
