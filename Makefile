@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Short names for what meson and the scripts in tools/ and tests/ do.
+
+PREFIX = /usr/local
+DESTDIR =
+BUILD = build
+
+# make up: how and where sprd runs. START is service, background or auto (a service where systemd runs).
+START = auto
+SOCKET = /run/spr/spr.sock
+STATE = /var/lib/spr
+LOG = /var/log/sprd.log
+SPRD_FLAGS =
+UP_FLAGS =
+
+# make fuzz: for each fuzzer
+SECONDS = 60
+
+settings = PREFIX='$(PREFIX)' START='$(START)' SOCKET='$(SOCKET)' STATE='$(STATE)' LOG='$(LOG)' \
+	SPRD_FLAGS='$(SPRD_FLAGS)' UP_FLAGS='$(UP_FLAGS)'
+# What root built in somebody's checkout is theirs.
+give_back = [ "$$(id -u)" != 0 ] || chown -R --reference=Makefile $(BUILD)
+
+all: configured
+	ninja -C $(BUILD)
+	@$(give_back)
+
+configured:
+	@tools/configure $(BUILD) prefix=$(PREFIX)
+
+programs:
+	@[ -f $(BUILD)/build.ninja ] || tools/configure $(BUILD) prefix=$(PREFIX) tests=false
+	@tools/configure $(BUILD) prefix=$(PREFIX)
+	ninja -C $(BUILD) src/sprd src/spr
+	@$(give_back)
+
+install: programs
+	DESTDIR='$(DESTDIR)' meson install -C $(BUILD) --no-rebuild --only-changed --quiet
+	@$(give_back)
+
+up:
+	@tools/install-deps build
+	@$(MAKE) --no-print-directory install
+	@$(settings) tools/up up
+
+down:
+	@$(settings) tools/up down
+
+uninstall: down
+	@tools/uninstall '$(PREFIX)' '$(DESTDIR)'
+
+test:
+	@tools/install-deps test
+	@tools/configure $(BUILD) tests=true
+	ninja -C $(BUILD)
+	tests/run --build $(BUILD)
+	@$(give_back)
+
+demo:
+	@tools/install-deps test
+	@[ -f $(BUILD)/build.ninja ] || tools/configure $(BUILD) prefix=$(PREFIX) tests=false
+	@ninja -C $(BUILD) src/sprd src/spr
+	@$(give_back)
+	SPR_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/lab/demo.py
+
+lint:
+	@tools/install-deps lint
+	tests/run --build $(BUILD) lint
+
+fuzz:
+	@tools/install-deps fuzz
+	tests/fuzz/run $(SECONDS)
+
+clean:
+	rm -rf $(BUILD) build-asan build-fuzz
+
+.PHONY: all configured programs install up down uninstall test demo lint fuzz clean
