@@ -26,8 +26,9 @@ struct link_result {
 };
 
 /*
- * Reads the parts and makes the inventory say the same; what is the same stays untouched. 0, or -EINTR when the kernel's
- * lists did not stand still (each part read before that is in), or another error with its message. *result is added to.
+ * Reads the parts and makes the inventory say the same; what is the same stays untouched. 0, or -EINTR when the lists of
+ * the kernel did not stand still (each part read before that is in), or another error with its message. *result is
+ * added to.
  */
 int link_dump(struct nlsocket *socket, unsigned parts, struct inventory *inventory, struct link_result *result,
 	      struct error *error);

@@ -43,7 +43,7 @@ int nlsocket_query(struct nlsocket *socket, struct nlmsghdr *request,
  */
 int nlsocket_send_all(struct nlsocket *socket, void *requests, size_t length, int ignore);
 
-/* Whether a whole message lies in the bytes that are left. (mnl_nlmsg_ok() takes a length over 2 GiB for a negative.) */
+/* Whether a whole message lies in the bytes that are left. (mnl_nlmsg_ok() takes lengths over 2 GiB for negative.) */
 static inline bool nlmessage_fits(const struct nlmsghdr *message, int left)
 {
 	return left >= (int)sizeof(*message) && message->nlmsg_len >= sizeof(*message) &&

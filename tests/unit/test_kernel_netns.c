@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The kernel layer against the kernel: in a network and mount namespace of this test's own. Needs root, ip and nft; ends
- * with 77 (skipped) and the reason where it may not make namespaces.
+ * The kernel layer against the kernel: in a network and mount namespace of this test's own. Needs root, ip and nft;
+ * ends with 77 (skipped) and the reason where it may not make namespaces.
  */
 #include <setjmp.h>
 #include <stdarg.h>
