@@ -46,7 +46,8 @@ up:
 down:
 	@$(settings) tools/up down
 
-uninstall: down
+uninstall:
+	@[ -n '$(DESTDIR)' ] || $(settings) tools/up down
 	@tools/uninstall '$(PREFIX)' '$(DESTDIR)'
 
 test:
