@@ -70,11 +70,17 @@ class Machine:
         return process, only_child(process.pid)
 
     def run(self, *words, check=True, text=None, timeout=60, environment=None):
-        done = subprocess.run(self.command(*words), input=text, capture_output=True, text=True, timeout=timeout,
-                              env=dict(os.environ, **(environment or {})))
-        if check and done.returncode:
-            raise RuntimeError(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
-        return done
+        process = subprocess.Popen(self.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True, env=dict(os.environ, **(environment or {})))
+        try:
+            out, error = process.communicate(text or "", timeout)
+        except subprocess.TimeoutExpired:
+            os.kill(only_child(process.pid), signal.SIGKILL)
+            process.communicate()
+            raise
+        if check and process.returncode:
+            raise RuntimeError(f"{' '.join(words)}: {error.strip() or out.strip()}")
+        return subprocess.CompletedProcess(words, process.returncode, out, error)
 
     def namespace_of(self, pid, name):
         """The network namespace of a process by its number inside."""

@@ -383,16 +383,20 @@ def test_lc13_delete_tables(stage, up):
 
 
 @pytest.mark.daemon_may_die
-def test_lc14_daemon_crash(stage, up):
-    """LC-14: kill -9 opens nothing; what was granted goes on, and the next daemon takes over."""
+@pytest.mark.parametrize("at_once", [False, True], ids=["settled", "before-docker-answered"])
+def test_lc14_daemon_crash(at_once, stage, up):
+    """LC-14: kill -9 opens nothing; what was granted goes on, and the next daemon takes over. Also when it dies again at
+    once, before it has heard from Docker."""
     stage.closed({"containers": [{"name": "pub", "policies": ["wan", "dns"], "publish": [{"port": "8080/tcp", "to": ["upstream"]}]}]})
     granted, _ = tcp_open(up.neighbour, HOST4, 8080, OPEN_WAIT)
     with granted, under_fire(up, *FIRE) as result:
-        for _ in range(3):
+        for number in range(4):
             stage.spr.stop(signal.SIGKILL)
             time.sleep(0.2)
-            assert talk(granted, OPEN_WAIT), "a granted flow did not live through the crash"
+            assert talk(granted, OPEN_WAIT), f"a granted flow did not live through crash {number + 1}"
             stage.spr.start()
+            if not at_once:
+                stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
         assert talk(granted, OPEN_WAIT)
     assert_no_leak(result)
     assert stage.spr.status()["active"], "active was forgotten"
