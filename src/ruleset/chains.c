@@ -82,7 +82,9 @@ static const struct chain_text {
 	{ "guard-quarantine", { GOTO("drop-disabled") } },
 
 	{ "arrival", { NAME(IIFNAME, "lo"), ACCEPT } },
-	{ "arrival", { IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
+	{ "arrival", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
+	{ "arrival", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
+	{ "arrival", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
 	{ "arrival", { NOT(FIB_DADDR_TYPE, FIB_LOCAL), ACCEPT } },
 	{ "arrival", { IS(FIB_DADDR_IIF_TYPE, FIB_LOCAL), ACCEPT } },
 	{ "arrival", { IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },

@@ -61,15 +61,15 @@ static const struct interface *interface_with(const struct inventory *inventory,
 	return NULL;
 }
 
-/* The best route to an address; `only`: of those by that interface. */
-static const struct route *route_to(const struct inventory *inventory, const struct addr *addr, unsigned only)
+/* The best route to an address; of equal ones the first. */
+static const struct route *route_to(const struct inventory *inventory, const struct addr *addr)
 {
 	const struct route *best = NULL;
 
 	for (size_t i = 0; i < inventory->n_routes; i++) {
 		const struct route *route = &inventory->routes[i];
 
-		if ((only && route->interface != only) || !prefix_contains(&route->destination, addr))
+		if (!prefix_contains(&route->destination, addr))
 			continue;
 		if (!best || route->destination.length > best->destination.length)
 			best = route;
@@ -77,25 +77,59 @@ static const struct route *route_to(const struct inventory *inventory, const str
 	return best;
 }
 
-/* IPv4 wants the best route to lead back by the interface, IPv6 any route (net/ipv{4,6}/netfilter/nft_fib_ipv*.c). */
-static bool leads_back(const struct inventory *inventory, const struct addr *addr, const char *name)
+/* An address of this machine, or in IPv6 the one that all routers of a network share (RFC 4291, 2.6.1). */
+static bool is_own(const struct inventory *inventory, const struct addr *addr)
 {
-	const struct interface *interface = inventory_interface_named(inventory, name);
+	for (size_t i = 0; i < inventory->n_interfaces; i++)
+		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++) {
+			const struct prefix *prefix = &inventory->interfaces[i].addresses[k];
+			struct range range = prefix_range(prefix);
+
+			if (addr_compare(&prefix->addr, addr) == 0 ||
+			    (addr->family == AF_INET6 && prefix->length < 127 &&
+			     addr_compare(&range.first, addr) == 0))
+				return true;
+		}
+	return false;
+}
+
+/* From no address yet, to this link only: the kernel takes the way back for granted. */
+static bool is_first_word(const struct packet *packet)
+{
+	const uint8_t *to = packet->dialled.bytes;
+
+	if (!addr_is_any(&packet->from))
+		return false;
+	if (packet->from.family == AF_INET6)
+		return packet->proto == IPPROTO_ICMPV6 && (to[0] == 0xff || addr_is_link_local(&packet->dialled));
+	return (to[0] == 224 && to[1] == 0 && to[2] == 0) || (to[0] & to[1] & to[2] & to[3]) == 255;
+}
+
+/* The best route leads back by the interface (net/ipv{4,6}/netfilter/nft_fib_ipv*.c). */
+static bool leads_back(const struct inventory *inventory, const struct packet *packet)
+{
+	const struct interface *interface = inventory_interface_named(inventory, packet->in);
+	const struct addr *addr = &packet->from;
 	const struct route *route;
 
-	if (!interface || interface_with(inventory, addr))
+	if (is_first_word(packet))
+		return true;
+	if (!interface || is_own(inventory, addr))
 		return false;
-	route = route_to(inventory, addr, addr->family == AF_INET6 ? interface->index : 0);
+	route = route_to(inventory, addr);
 	return route && route->interface == interface->index;
 }
 
-static bool leads_to_uplink(const struct model *model, const struct addr *addr)
+static bool leads_to_uplink(const struct model *model, const struct packet *packet)
 {
+	const struct addr *addr = &packet->from;
 	const struct route *route;
 
-	if (interface_with(model->inventory, addr))
+	if (is_first_word(packet))
+		return true;
+	if (is_own(model->inventory, addr))
 		return false;
-	route = route_to(model->inventory, addr, 0);
+	route = route_to(model->inventory, addr);
 	for (size_t i = 0; route && i < model->n_roles; i++)
 		if (model->roles[i].interface->index == route->interface)
 			return model->roles[i].role == ROLE_UPLINK;
@@ -184,8 +218,8 @@ static bool guard(const struct model *model, const struct packet *packet, struct
 	if (network_named(model, packet->in))
 		return ret->from ? false : drop(ret, REASON_UNKNOWN_SOURCE);
 	if (has_role(model, packet->in, ROLE_UPLINK))
-		return leads_to_uplink(model, &packet->from) ? false : drop(ret, REASON_SPOOFED);
-	return leads_back(model->inventory, &packet->from, packet->in) ? false : drop(ret, REASON_SPOOFED);
+		return leads_to_uplink(model, packet) ? false : drop(ret, REASON_SPOOFED);
+	return leads_back(model->inventory, packet) ? false : drop(ret, REASON_SPOOFED);
 }
 
 static bool is_published_wild(const struct model *model, const struct packet *packet)
@@ -200,13 +234,26 @@ static bool is_published_wild(const struct model *model, const struct packet *pa
 	return false;
 }
 
+/* Answers, and those ICMP errors about a flow that nobody opens anything with (not redirects, not source quench). */
+static bool is_answer(const struct packet *packet)
+{
+	if (packet->flow == FLOW_REPLY)
+		return true;
+	if (packet->flow != FLOW_ERROR)
+		return false;
+	return packet->proto == IPPROTO_ICMP ? ONE_OF(packet->icmp_type, 3, 11, 12) :
+					       ONE_OF(packet->icmp_type, 1, 2, 3, 4);
+}
+
 /* Chain arrival: the strong host. */
 static bool arrival(const struct model *model, const struct packet *packet, struct decision *ret)
 {
 	const struct interface *owner = interface_with(model->inventory, &packet->dialled);
 
-	if (packet->flow == FLOW_REPLY || !owner || strcmp(owner->name, packet->in) == 0)
+	if (is_answer(packet) || !owner || strcmp(owner->name, packet->in) == 0)
 		return false;
+	if (packet->dialled.family == AF_INET6 && addr_is_link_local(&packet->dialled))
+		return false; /* on this link it is somebody else's */
 	if (is_dns_to_resolver(model, packet) || is_published_wild(model, packet))
 		return false;
 	return drop(ret, REASON_OTHER_INTERFACE);
@@ -331,7 +378,7 @@ static bool forward(const struct model *model, const struct packet *packet, stru
 {
 	bool same = strcmp(packet->in, packet->out) == 0;
 
-	if (packet->flow == FLOW_REPLY || packet->flow == FLOW_ERROR)
+	if (is_answer(packet))
 		return pass(ret);
 	if (is_kept(model, packet->in) && is_kept(model, packet->out))
 		return leave_alone(ret);
@@ -345,7 +392,7 @@ static bool forward(const struct model *model, const struct packet *packet, stru
 
 static bool input(const struct model *model, const struct packet *packet, struct decision *ret)
 {
-	if (packet->flow == FLOW_REPLY || packet->flow == FLOW_ERROR)
+	if (is_answer(packet))
 		return pass(ret);
 	if (is_kept(model, packet->in) && !front_at(model, packet))
 		return leave_alone(ret);
