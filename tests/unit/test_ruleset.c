@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Rulesets as data: keys, sets, differences, and which change takes something away. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "ruleset/compile.h"
+#include "world.h"
+
+#define NOW 1800000000
+
+static void test_keys(void **state)
+{
+	static const enum field fields[] = { FIELD_IIFNAME, FIELD_IP_SADDR, FIELD_L4PROTO, FIELD_TH_DPORT };
+	static const uint8_t right[] = { 'b', 'r', '-', 'a', 0, 0, 0,  0, 0, 0, 0, 0, 0,    0,
+					 0,   0,   10,	9,   8, 7, 17, 0, 0, 0, 1, 0xbb, 0, 0 };
+	_cleanup_(ruleset_freep) struct ruleset *ruleset = ruleset_new();
+	struct set *set = ruleset_add_set(ruleset, "s", DATA_NONE, fields, 4);
+	struct addr addr = { AF_INET, { 10, 9, 8, 7 } };
+	struct element *element;
+
+	assert_int_equal(set->key_size, sizeof(right));
+	element = set_add(set);
+	key_put_name(set, element->key, 0, "br-a");
+	key_put_addr(set, element->key, 1, &addr);
+	key_put_number(set, element->key, 2, 17);
+	key_put_number(set, element->key, 3, 443);
+	assert_memory_equal(element->key, right, sizeof(right));
+	assert_int_equal(key_offset(set, 1), 16);
+	assert_int_equal(key_offset(set, 3), 24);
+}
+
+/* A number of the machine's byte order is big-endian where the kernel compares for order. */
+static void test_byte_order(void **state)
+{
+	static const enum field field[] = { FIELD_PRIORITY };
+	_cleanup_(ruleset_freep) struct ruleset *ruleset = ruleset_new();
+	struct set *set = ruleset_add_set(ruleset, "s", DATA_NONE, field, 1);
+	uint8_t key[KEY_MAX] = { 0 };
+	uint32_t value = 0x01020304;
+
+	key_put_number(set, key, 0, value);
+	assert_memory_equal(key, &value, 4);
+	set->interval = true;
+	key_put_number(set, key, 0, value);
+	assert_memory_equal(key, ((uint8_t[]){ 1, 2, 3, 4 }), 4);
+}
+
+/* Every field is of a size that keys can hold, and has a text. */
+static void test_fields(void **state)
+{
+	for (int i = 0; i < _FIELD_MAX; i++) {
+		const struct field_info *info = field_info((enum field)i);
+
+		assert_non_null(info->text);
+		assert_true(info->size == 1 || info->size == 2 || info->size == 4 || info->size == 16);
+		assert_int_equal(info->type != NULL, info->type_id != 0);
+	}
+}
+
+struct span {
+	uint32_t class;
+	uint8_t proto;
+	uint16_t first, last;
+};
+
+static struct set *ports_set(struct ruleset *ruleset)
+{
+	static const enum field fields[] = { FIELD_PRIORITY, FIELD_L4PROTO, FIELD_TH_DPORT };
+	struct set *set = ruleset_add_set(ruleset, "ports", DATA_NONE, fields, 3);
+
+	set->interval = true;
+	return set;
+}
+
+static void put_span(struct set *set, const struct span *span)
+{
+	struct element *element = set_add(set);
+
+	key_put_number(set, element->key, 0, span->class);
+	key_put_number(set, element->key, 1, span->proto);
+	memcpy(element->key_end, element->key, KEY_MAX);
+	key_put_number(set, element->key, 2, span->first);
+	key_put_number(set, element->key_end, 2, span->last);
+}
+
+static void test_join(void **state)
+{
+	static const struct {
+		struct span in[5], out[5];
+	} rows[] = {
+		{ { { 1, 6, 80, 80 } }, { { 1, 6, 80, 80 } } },
+		{ { { 1, 6, 80, 80 }, { 1, 6, 80, 80 } }, { { 1, 6, 80, 80 } } },
+		{ { { 1, 6, 80, 80 }, { 1, 6, 81, 90 } }, { { 1, 6, 80, 90 } } }, /* touching */
+		{ { { 1, 6, 80, 80 }, { 1, 6, 82, 90 } }, { { 1, 6, 80, 80 }, { 1, 6, 82, 90 } } },
+		{ { { 1, 6, 1, 65535 }, { 1, 6, 80, 90 } }, { { 1, 6, 1, 65535 } } }, /* inside */
+		{ { { 1, 6, 65535, 65535 }, { 1, 6, 1, 65534 } }, { { 1, 6, 1, 65535 } } },
+		{ { { 1, 6, 80, 90 }, { 1, 6, 85, 100 }, { 1, 6, 95, 110 } }, { { 1, 6, 80, 110 } } },
+		{ { { 1, 17, 80, 90 }, { 1, 6, 85, 100 } }, { { 1, 6, 85, 100 }, { 1, 17, 80, 90 } } },
+		{ { { 2, 6, 80, 90 }, { 1, 6, 85, 100 } }, { { 1, 6, 85, 100 }, { 2, 6, 80, 90 } } },
+		{ { { 256, 6, 1, 2 }, { 1, 6, 3, 4 } }, { { 1, 6, 3, 4 }, { 256, 6, 1, 2 } } },
+		{ { { 0 } }, { { 0 } } },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(ruleset_freep) struct ruleset *ruleset = ruleset_new();
+		_cleanup_(ruleset_freep) struct ruleset *other = ruleset_new();
+		struct set *set = ports_set(ruleset), *right = ports_set(other);
+
+		for (size_t k = 0; k < 5 && rows[i].in[k].class; k++)
+			put_span(set, &rows[i].in[k]);
+		for (size_t k = 0; k < 5 && rows[i].out[k].class; k++)
+			put_span(right, &rows[i].out[k]);
+		set_join_ports(set);
+		assert_int_equal(set->n_elements, right->n_elements);
+		for (size_t k = 0; k < set->n_elements; k++) {
+			assert_memory_equal(set->elements[k].key, right->elements[k].key, KEY_MAX);
+			assert_memory_equal(set->elements[k].key_end, right->elements[k].key_end, KEY_MAX);
+		}
+	}
+}
+
+static struct ruleset *numbers(const char *name, const char *text, enum set_data data)
+{
+	static const enum field field[] = { FIELD_PRIORITY };
+	struct ruleset *ruleset = ruleset_new();
+	struct set *set = ruleset_add_set(ruleset, name, data, field, 1);
+
+	for (; *text; text++) {
+		struct element *element = set_add(set);
+
+		key_put_number(set, element->key, 0, (uint8_t)(*text | 0x20));
+		element->data = *text & 0x20; /* a capital letter: the same key, other data */
+	}
+	ruleset_finish(ruleset);
+	return ruleset;
+}
+
+static int write_change(bool add, const struct element *element, void *data)
+{
+	char *text = data;
+
+	snprintf(text + strlen(text), 64 - strlen(text), "%c%c", add ? '+' : '-', element->key[0]);
+	return 0;
+}
+
+static int refuse_change(bool add, const struct element *element, void *data)
+{
+	return -EIO;
+}
+
+static void test_diff(void **state)
+{
+	static const struct {
+		const char *from, *to, *changes;
+	} rows[] = {
+		{ "", "", "" },		  { "abc", "abc", "" },	    { "cba", "abc", "" },     { "aab", "abb", "" },
+		{ "", "ab", "+a+b" },	  { "ab", "", "-a-b" },	    { "abc", "bcd", "-a+d" }, { "ac", "abc", "+b" },
+		{ "a", "A", "-a+a" },	  { "ab", "aBc", "-b+b+c" },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(ruleset_freep) struct ruleset *from = numbers("s", rows[i].from, DATA_PRIORITY);
+		_cleanup_(ruleset_freep) struct ruleset *to = numbers("s", rows[i].to, DATA_PRIORITY);
+		char text[64] = "";
+
+		assert_int_equal(set_diff(&from->sets[0], &to->sets[0], write_change, text), 0);
+		assert_string_equal(text, rows[i].changes);
+		text[0] = '\0';
+		assert_int_equal(set_diff(NULL, &to->sets[0], write_change, text), 0);
+		assert_int_equal(strlen(text), 2 * to->sets[0].n_elements);
+		assert_int_equal(set_diff(&from->sets[0], &to->sets[0], refuse_change, NULL),
+				 rows[i].changes[0] ? -EIO : 0);
+	}
+}
+
+static struct ruleset *compiled(const char *yaml, struct class_book *book)
+{
+	static const char machine[] = "interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\n"
+				      "bridge br-m 172.30.1.1/24\nnetwork media br-m 172.30.1.0/24\n"
+				      "container jelly media 172.30.1.10 port=0.0.0.0:8096:80/tcp\n"
+				      "container web media 172.30.1.11\nresolver 192.168.1.1\n";
+	struct world world = world_new(machine, yaml, book, NOW);
+	struct compile_options options = { 0 };
+	struct error error = { 0 };
+	struct ruleset *ruleset;
+
+	assert_int_equal(ruleset_compile(world.model, &options, &ruleset, &error), 0);
+	world_free(&world); /* the ruleset stands alone */
+	return ruleset;
+}
+
+#define PUBLISH(to) "containers: [{name: jelly, policies: [wan, dns], publish: [{port: 8096/tcp, to: [" to "]}]}]\n"
+
+/* "true" may be said too often, "false" never wrongly: what is taken away has to be looked for in the connections. */
+static void test_tightens(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool tightens;
+	} rows[] = {
+		{ "", "", false },
+		{ PUBLISH("lan"), PUBLISH("lan"), false },
+		{ PUBLISH("lan"), "", true },
+		{ PUBLISH("lan, internet"), PUBLISH("lan"), true },
+		{ "allow: [{from: lan, to: jelly}]", "", true },
+		{ "allow: [{from: lan, to: jelly}]", "allow: [{from: lan, to: jelly, ports: [80/tcp]}]", true },
+		{ "", "block: [{from: jelly, to: internet, ports: [25/tcp]}]", true },
+		{ "block: [{from: jelly, to: internet, ports: [25/tcp]}]",
+		  "block: [{from: jelly, to: internet, ports: [25-26/tcp]}]", true },
+		{ "", "containers: [{name: jelly, policies: [disabled]}]", true },
+		{ "", "containers: [{name: jelly, policies: [quarantine]}]", true },
+		{ "", "networks: [{name: media, policies: [wan, dns], isolate: true}]", true },
+		{ "", "settings: {connections: 100}", true },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(class_book_freep) struct class_book *book = class_book_new(1);
+		_cleanup_(ruleset_freep) struct ruleset *from = compiled(rows[i].from, book);
+		_cleanup_(ruleset_freep) struct ruleset *to = compiled(rows[i].to, book);
+
+		if (ruleset_tightens(from, to) != rows[i].tightens)
+			fail_msg("'%s' to '%s'", rows[i].from, rows[i].to);
+	}
+}
+
+/* An element more in a set that denies tightens, in one that grants it does not. */
+static void test_tightens_sets(void **state)
+{
+	static const struct {
+		const char *set, *from, *to;
+		bool tightens;
+	} rows[] = {
+		{ "all-1", "a", "ab", false },	  { "all-1", "ab", "a", true },	      { "no-all-1", "a", "ab", true },
+		{ "no-all-1", "ab", "a", true },  { "no-all-1", "a", "b", true },     { "disabled", "", "a", true },
+		{ "quarantined", "", "a", true }, { "classes", "a", "ab", false },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(ruleset_freep) struct ruleset *from = numbers(rows[i].set, rows[i].from, DATA_NONE);
+		_cleanup_(ruleset_freep) struct ruleset *to = numbers(rows[i].set, rows[i].to, DATA_NONE);
+
+		assert_int_equal(ruleset_tightens(from, to), rows[i].tightens);
+	}
+}
+
+/* Every chain that is jumped to is there, every set that is looked up too, with the fields of the look-up. */
+static void test_whole(void **state)
+{
+	_cleanup_(class_book_freep) struct class_book *book = class_book_new(1);
+	_cleanup_(ruleset_freep) struct ruleset *ruleset =
+		compiled(PUBLISH("lan") "block: [{from: jelly, to: internet, ports: [25/tcp, gre]}, {from: web, to: jelly}]\n"
+			 "allow: [{from: web, to: internet, ports: [icmp]}]", book);
+
+	for (size_t i = 0; i < ruleset->n_chains; i++)
+		for (size_t k = 0; k < ruleset->chains[i].n_rules; k++)
+			for (size_t s = 0; s < ruleset->chains[i].rules[k].n_stmts; s++) {
+				const struct stmt *stmt = &ruleset->chains[i].rules[k].stmts[s];
+				bool jump = stmt->kind == STMT_VERDICT &&
+					    (stmt->code == CODE_JUMP || stmt->code == CODE_GOTO);
+				bool look = stmt->kind == STMT_IN || stmt->kind == STMT_VMAP ||
+					    stmt->kind == STMT_PRIORITY_MAP || stmt->kind == STMT_COUNT_OVER;
+				const struct set *set = look ? ruleset_set(ruleset, stmt->name) : NULL;
+
+				if (jump)
+					assert_non_null(ruleset_chain(ruleset, stmt->name));
+				if (!look)
+					continue;
+				assert_non_null(set);
+				assert_int_equal(set->n_fields, stmt->n_fields);
+				for (size_t f = 0; f < set->n_fields; f++) /* "iif" and "oif", "sport" and "dport" alike */
+					assert_int_equal(field_info(set->fields[f])->type_id,
+							 field_info(stmt->fields[f])->type_id);
+			}
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_keys),	 cmocka_unit_test(test_byte_order), cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_join),	 cmocka_unit_test(test_diff),	    cmocka_unit_test(test_tightens),
+		cmocka_unit_test(test_tightens_sets), cmocka_unit_test(test_whole),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
