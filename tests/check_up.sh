@@ -96,7 +96,7 @@ printf 'another program' >>"$prefix/sbin/sprd.new"
 mv "$prefix/sbin/sprd.new" "$prefix/sbin/sprd"
 target up
 second=$(daemon)
-[ -n "$second" ] && [ "$second" != "$first" ] || complain "another program was not started: $first, $second"
+[ "${second:-$first}" != "$first" ] || complain "another program was not started: $first, $second"
 says '^spr was up already'
 
 kill -KILL "$second"
