@@ -149,9 +149,26 @@ int nft_remove(struct nft *nft, struct error *error)
 
 static int key_compare(const void *a, const void *b)
 {
-	const struct element *left = a, *right = b;
+	const struct element *const *left = a, *const *right = b;
 
-	return memcmp(left->key, right->key, KEY_MAX);
+	return memcmp((*left)->key, (*right)->key, KEY_MAX);
+}
+
+/* The elements, each once. */
+static int elements_once(const struct element *elements, size_t n, struct nft_elements *ret)
+{
+	struct nft_elements once = { calloc(n + 1, sizeof(*once.items)), 0 };
+
+	if (!once.items)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		once.items[i] = &elements[i];
+	qsort(once.items, n, sizeof(*once.items), key_compare);
+	for (size_t i = 0; i < n; i++)
+		if (i == 0 || key_compare(&once.items[once.n - 1], &once.items[i]) != 0)
+			once.items[once.n++] = once.items[i];
+	*ret = once;
+	return 0;
 }
 
 /*
@@ -159,37 +176,31 @@ static int key_compare(const void *a, const void *b)
  * each is put in, taken out and put in with its new time. No packet sees the steps.
  */
 static int write_renewed(struct nft_batch *batch, const char *table, const struct set *set,
-			 const struct element *elements, size_t n, unsigned seconds, struct error *error)
+			 const struct nft_elements *elements, unsigned seconds, struct error *error)
 {
-	int r = nft_write_elements(batch, table, set, elements, n, true, seconds, error);
+	int r = nft_write_elements(batch, table, set, elements, true, seconds, error);
 
 	if (r == 0)
-		r = nft_write_elements(batch, table, set, elements, n, false, 0, error);
-	return r < 0 ? r : nft_write_elements(batch, table, set, elements, n, true, seconds, error);
+		r = nft_write_elements(batch, table, set, elements, false, 0, error);
+	return r < 0 ? r : nft_write_elements(batch, table, set, elements, true, seconds, error);
 }
 
 int nft_set_add(struct nft *nft, const struct set *set, const struct element *elements, size_t n, unsigned seconds,
 		struct error *error)
 {
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = nft_batch_new(nft, 0);
-	_cleanup_free_ struct element *sorted = calloc(n + 1, sizeof(*sorted));
 	const struct nft_table *tables;
-	size_t n_tables = nft_tables(nft, &tables), kept = 0;
+	size_t n_tables = nft_tables(nft, &tables);
+	struct nft_elements once;
 	int r = 0;
 
-	if (!batch || !sorted)
-		return error_memory(error);
 	if (!set->timeout)
 		return error_set(error, EINVAL, "elements of set %s have no time limit", set->name);
-	if (n == 0)
-		return 0;
-	memcpy(sorted, elements, n * sizeof(*sorted));
-	qsort(sorted, n, sizeof(*sorted), key_compare);
-	for (size_t i = 1; i < n; i++)
-		if (key_compare(&sorted[kept], &sorted[i]) != 0)
-			sorted[++kept] = sorted[i];
+	if (!batch || elements_once(elements, n, &once) < 0)
+		return error_memory(error);
 	for (size_t i = 0; i < n_tables && r == 0; i++)
-		r = write_renewed(batch, tables[i].name, set, sorted, kept + 1, seconds, error);
+		r = write_renewed(batch, tables[i].name, set, &once, seconds, error);
+	free(once.items);
 	return r < 0 ? r : nft_batch_send(batch, error);
 }
 

@@ -15,6 +15,10 @@ void nft_plan_clear(struct nft_plan *plan)
 {
 	nft_index_clear(&plan->chain_names);
 	nft_index_clear(&plan->set_names);
+	for (size_t i = 0; plan->sets && i < plan->to->n_sets; i++) {
+		free(plan->sets[i].take.items);
+		free(plan->sets[i].put.items);
+	}
 	free(plan->chains);
 	free(plan->sets);
 	free(plan->gone_chains);
@@ -41,22 +45,43 @@ static int plan_begin(const struct ruleset *to, struct nft_plan *plan, struct er
 
 	if (r == 0)
 		r = nft_index_sets(to, &plan->set_names);
+	plan->to = to;
 	if (r < 0)
 		return error_set(error, -r, "a ruleset has two chains or two sets of one name");
-	plan->to = to;
 	plan->chains = calloc(to->n_chains + 1, sizeof(*plan->chains));
 	plan->sets = calloc(to->n_sets + 1, sizeof(*plan->sets));
 	return plan->chains && plan->sets ? 0 : error_memory(error);
 }
 
-static int plan_gone(struct nft_plan_gone **names, size_t *n, const char *name)
+static int plan_gone(struct nft_plan_gone **names, size_t *n, const char *name, bool flush)
 {
 	struct nft_plan_gone *gone = array_grow((void **)names, n, sizeof(*gone));
 
 	if (!gone)
 		return -ENOMEM;
 	gone->name = name;
+	gone->flush = flush;
 	return 0;
+}
+
+static int keep_change(bool add, const struct element *element, void *data)
+{
+	struct nft_plan_set *set = data;
+	struct nft_elements *changed = add ? &set->put : &set->take;
+	const struct element **slot = ARRAY_ADD(changed->items, changed->n);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = element;
+	return 0;
+}
+
+/* What to change in a set that holds what `from` does, or nothing. */
+static int plan_elements(struct nft_plan *plan, size_t i, const struct set *from)
+{
+	const struct set *to = &plan->to->sets[i];
+
+	return to->timeout || to->dynamic ? 0 : set_diff(from, to, keep_change, &plan->sets[i]);
 }
 
 /* Rules that name a set which is made anew have to let go of it. */
@@ -87,8 +112,11 @@ int nft_plan_new(const struct ruleset *to, struct nft_plan *ret, struct error *e
 		return r;
 	for (size_t i = 0; i < to->n_chains; i++)
 		plan.chains[i] = (struct nft_plan_chain){ .make = true, .rules = true };
-	for (size_t i = 0; i < to->n_sets; i++)
-		plan.sets[i] = (struct nft_plan_set){ .make = true };
+	for (size_t i = 0; i < to->n_sets; i++) {
+		plan.sets[i].make = true;
+		if (plan_elements(&plan, i, NULL) < 0)
+			return error_memory(error);
+	}
 	plan_differs(&plan, "nothing is there");
 	*ret = plan;
 	plan = (struct nft_plan){ 0 };
@@ -120,20 +148,15 @@ static int change_chains(struct nft_plan *plan, const struct ruleset *from, stru
 		if (nft_index_find(&plan->chain_names, from->chains[i].name) >= 0)
 			continue;
 		plan_differs(plan, "chain %s", from->chains[i].name);
-		if (plan_gone(&plan->gone_chains, &plan->n_gone_chains, from->chains[i].name) < 0)
+		if (plan_gone(&plan->gone_chains, &plan->n_gone_chains, from->chains[i].name, false) < 0)
 			return error_memory(error);
 	}
 	return 0;
 }
 
-static int stop_at_first(bool add, const struct element *element, void *data)
+static bool plan_changes_set(const struct nft_plan_set *set)
 {
-	return -EEXIST;
-}
-
-static bool elements_differ(const struct set *from, const struct set *to)
-{
-	return !to->timeout && !to->dynamic && set_diff(from, to, stop_at_first, NULL) < 0;
+	return set->make || set->take.n || set->put.n;
 }
 
 static int change_sets(struct nft_plan *plan, const struct ruleset *from, struct error *error)
@@ -149,16 +172,19 @@ static int change_sets(struct nft_plan *plan, const struct ruleset *from, struct
 		bool other = old && !set_equal_type(old, new);
 
 		plan->sets[i] = (struct nft_plan_set){
-			.make = !old || other, .drop = other, .from = other || new->timeout || new->dynamic ? NULL : old
+			.make = !old || other, .drop = other, .flush = other && old->data == DATA_VERDICT
 		};
-		if (plan->sets[i].make || elements_differ(old, new))
+		if (plan_elements(plan, i, other ? NULL : old) < 0)
+			return error_memory(error);
+		if (plan_changes_set(&plan->sets[i]))
 			plan_differs(plan, "set %s", new->name);
 	}
 	for (size_t i = 0; i < from->n_sets; i++) {
 		if (nft_index_find(&plan->set_names, from->sets[i].name) >= 0)
 			continue;
 		plan_differs(plan, "set %s", from->sets[i].name);
-		if (plan_gone(&plan->gone_sets, &plan->n_gone_sets, from->sets[i].name) < 0)
+		if (plan_gone(&plan->gone_sets, &plan->n_gone_sets, from->sets[i].name,
+			      from->sets[i].data == DATA_VERDICT) < 0)
 			return error_memory(error);
 	}
 	return 0;
@@ -292,38 +318,38 @@ static int repair_chains(struct nft_plan *plan, const struct nft_have *have, str
 		if (nft_index_find(&plan->chain_names, have->chains[i].name) >= 0)
 			continue;
 		plan_differs(plan, "there is a chain %s", have->chains[i].name);
-		if (plan_gone(&plan->gone_chains, &plan->n_gone_chains, have->chains[i].name) < 0)
+		if (plan_gone(&plan->gone_chains, &plan->n_gone_chains, have->chains[i].name, false) < 0)
 			return error_memory(error);
 	}
 	return 0;
 }
 
-static void repair_set(struct nft_plan *plan, const struct nft_have *have, size_t i)
+static int repair_set(struct nft_plan *plan, const struct nft_have *have, size_t i)
 {
 	const struct set *wanted = &plan->to->sets[i];
 	const struct nft_have_set *there = have_set(have, wanted->name);
+	bool same = there && there->same;
+	int r;
 
-	if (!there || !there->same) {
-		plan->sets[i] = (struct nft_plan_set){ .make = true, .drop = there != NULL };
+	plan->sets[i] = (struct nft_plan_set){ .make = !same, .drop = there && !same, .flush = there && there->flush };
+	r = plan_elements(plan, i, same ? &there->set : NULL);
+	if (!same)
 		plan_differs(plan, there ? "set %s is of another kind" : "set %s is gone", wanted->name);
-		return;
-	}
-	if (wanted->timeout || wanted->dynamic)
-		return;
-	plan->sets[i].from = &there->set;
-	if (elements_differ(&there->set, wanted))
+	else if (plan_changes_set(&plan->sets[i]))
 		plan_differs(plan, "set %s has not the elements it should have", wanted->name);
+	return r;
 }
 
 static int repair_sets(struct nft_plan *plan, const struct nft_have *have, struct error *error)
 {
 	for (size_t i = 0; i < plan->to->n_sets; i++)
-		repair_set(plan, have, i);
+		if (repair_set(plan, have, i) < 0)
+			return error_memory(error);
 	for (size_t i = 0; i < have->n_sets; i++) {
 		if (have->sets[i].anonymous || nft_index_find(&plan->set_names, have->sets[i].name) >= 0)
 			continue;
 		plan_differs(plan, "there is a set %s", have->sets[i].name);
-		if (plan_gone(&plan->gone_sets, &plan->n_gone_sets, have->sets[i].name) < 0)
+		if (plan_gone(&plan->gone_sets, &plan->n_gone_sets, have->sets[i].name, have->sets[i].flush) < 0)
 			return error_memory(error);
 	}
 	return 0;

@@ -15,13 +15,21 @@ struct nft_plan_chain {
 	bool make, policy, rules; /* make it, set its policy, write its rules */
 };
 
+/* Elements, wherever they are kept. */
+struct nft_elements {
+	const struct element **items;
+	size_t n;
+};
+
 struct nft_plan_set {
 	bool make, drop; /* both: one of another type is there */
-	const struct set *from; /* what is in it now; NULL: nothing, or nothing that counts */
+	bool flush; /* before it is dropped: its elements may lead to chains */
+	struct nft_elements take, put; /* what to take out, what to put in; all is put into one that is made */
 };
 
 struct nft_plan_gone {
 	const char *name;
+	bool flush; /* sets: likewise */
 };
 
 struct nft_plan {
@@ -52,7 +60,7 @@ int nft_write_table_gone(struct nft_batch *batch, const char *table, struct erro
 
 /* Elements of a set; seconds 0: for good. */
 int nft_write_elements(struct nft_batch *batch, const char *table, const struct set *set,
-		       const struct element *elements, size_t n, bool add, unsigned seconds, struct error *error);
+		       const struct nft_elements *elements, bool add, unsigned seconds, struct error *error);
 int nft_write_flush(struct nft_batch *batch, const char *table, const char *set, struct error *error);
 
 #endif

@@ -12,6 +12,7 @@
 #include <libnftnl/table.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -20,6 +21,7 @@
 
 #define REQUEST_ROOM 512
 #define TRIES 20
+#define SETTLE_TRIES 100
 
 /* What a walk through the kernel's answers needs. */
 struct walk {
@@ -241,6 +243,7 @@ static int keep_set(struct walk *walk, const struct nftnl_set *set)
 {
 	struct nft_have_set *kept = ARRAY_ADD(walk->have->sets, walk->have->n_sets);
 	const char *name = nftnl_set_get_str(set, NFTNL_SET_NAME);
+	uint32_t flags = nftnl_set_get_u32(set, NFTNL_SET_FLAGS);
 	ssize_t at = nft_index_find(walk->wanted_sets, name);
 
 	if (!kept)
@@ -250,7 +253,8 @@ static int keep_set(struct walk *walk, const struct nftnl_set *set)
 		walk->have->n_sets--;
 		return -ENOMEM;
 	}
-	kept->anonymous = nftnl_set_get_u32(set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS;
+	kept->anonymous = flags & NFT_SET_ANONYMOUS;
+	kept->flush = flags & NFT_SET_MAP && !(flags & NFT_SET_CONSTANT);
 	kept->same = at >= 0 && set_is_wanted(set, &walk->wanted->sets[at]);
 	if (kept->same) {
 		kept->set = walk->wanted->sets[at];
@@ -328,23 +332,65 @@ static int take_elements(const struct nlmsghdr *message, void *data)
 	return r;
 }
 
+static int stop_at_first(bool add, const struct element *element, void *data)
+{
+	return -EEXIST;
+}
+
+static bool same_elements(const struct set *a, const struct set *b)
+{
+	return set_diff(a, b, stop_at_first, NULL) == 0;
+}
+
+static int read_set_once(struct nft *nft, struct walk *walk)
+{
+	struct set *set = &walk->set->set;
+	struct ruleset sorted = { .sets = set, .n_sets = 1 };
+	int r;
+
+	set->elements = NULL;
+	set->n_elements = 0;
+	r = dump(nft, NFT_MSG_GETSETELEM, walk->have->table, walk->set->name, take_elements, walk);
+	if (r == 0)
+		ruleset_finish(&sorted);
+	return r;
+}
+
+/*
+ * While the kernel enlarges a hash table, which it does for a while after it has grown, a dump misses elements or tells
+ * some twice, without a sign of it. So what is not as wanted is read again until it is the same twice.
+ */
+static int read_set(struct nft *nft, struct walk *walk)
+{
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+	const struct set *wanted = ruleset_set(walk->wanted, walk->set->name);
+	struct set *set = &walk->set->set, before;
+	int r = read_set_once(nft, walk);
+
+	for (int i = 0; i < SETTLE_TRIES && r == 0 && walk->set->same && !same_elements(set, wanted); i++) {
+		bool settled;
+
+		before = *set;
+		nanosleep(&pause, NULL);
+		r = read_set_once(nft, walk);
+		settled = r == 0 && same_elements(&before, set);
+		free(before.elements);
+		if (settled)
+			break;
+	}
+	return r;
+}
+
 static int read_elements(struct nft *nft, struct walk *walk)
 {
-	for (size_t i = 0; i < walk->have->n_sets; i++) {
-		struct ruleset sorted = { .sets = NULL };
-		int r;
+	int r = 0;
 
+	for (size_t i = 0; i < walk->have->n_sets && r == 0; i++) {
 		walk->set = &walk->have->sets[i];
-		if (!walk->set->same || walk->set->set.timeout || walk->set->set.dynamic)
-			continue;
-		r = dump(nft, NFT_MSG_GETSETELEM, walk->have->table, walk->set->name, take_elements, walk);
-		if (r < 0)
-			return r;
-		sorted.sets = &walk->set->set;
-		sorted.n_sets = 1;
-		ruleset_finish(&sorted);
+		if (walk->set->same && !walk->set->set.timeout && !walk->set->set.dynamic)
+			r = read_set(nft, walk);
 	}
-	return 0;
+	return r;
 }
 
 static int read_inside(struct nft *nft, struct walk *walk)

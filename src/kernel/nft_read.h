@@ -20,6 +20,7 @@ struct nft_have_chain {
 struct nft_have_set {
 	char *name;
 	bool anonymous; /* belongs to a rule and goes with it */
+	bool flush; /* a map, which may lead to chains, and can be emptied */
 	bool same; /* of the type that is wanted, and `set` says what is in it */
 	struct set set;
 };

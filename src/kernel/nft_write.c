@@ -112,37 +112,16 @@ static int writer_put(struct element_writer *writer, const struct element *eleme
 	return 0;
 }
 
-static int writer_change(bool add, const struct element *element, void *data)
-{
-	struct element_writer *writer = data;
-
-	return add == writer->add ? writer_put(writer, element) : 0;
-}
-
 int nft_write_elements(struct nft_batch *batch, const char *table, const struct set *set,
-		       const struct element *elements, size_t n, bool add, unsigned seconds, struct error *error)
+		       const struct nft_elements *elements, bool add, unsigned seconds, struct error *error)
 {
 	struct element_writer writer = {
 		.batch = batch, .table = table, .set = set, .add = add, .seconds = seconds, .elem = nftnl_set_elem_alloc()
 	};
 	int r = writer.elem ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < n && r == 0; i++)
-		r = writer_put(&writer, &elements[i]);
-	writer_flush(&writer);
-	nftnl_set_elem_free(writer.elem);
-	return r < 0 ? error_memory(error) : 0;
-}
-
-/* Takes out, or puts in, what has to change in a set. */
-static int write_difference(struct nft_batch *batch, const char *table, const struct set *from, const struct set *to,
-			    bool add, struct error *error)
-{
-	struct element_writer writer = {
-		.batch = batch, .table = table, .set = to, .add = add, .elem = nftnl_set_elem_alloc()
-	};
-	int r = writer.elem ? set_diff(from, to, writer_change, &writer) : -ENOMEM;
-
+	for (size_t i = 0; i < elements->n && r == 0; i++)
+		r = writer_put(&writer, elements->items[i]);
 	writer_flush(&writer);
 	nftnl_set_elem_free(writer.elem);
 	return r < 0 ? error_memory(error) : 0;
@@ -210,6 +189,14 @@ static int write_rules(const struct nft_plan *plan, const char *table, const str
 	return 0;
 }
 
+static int write_set_gone(struct nft_batch *batch, const char *table, const char *name, bool flush, struct error *error)
+{
+	const struct nft_note note = { .what = "set", .name = name, .table = table };
+	int r = flush ? nft_write_flush(batch, table, name, error) : 0;
+
+	return r < 0 ? r : write_name(batch, NFT_MSG_DELSET, &note, NFTA_SET_NAME, error);
+}
+
 /* What goes: rules first, then elements, then the sets. Chains have to wait for those that lead to them. */
 static int write_removals(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error)
 {
@@ -228,23 +215,15 @@ static int write_removals(const struct nft_plan *plan, const char *table, struct
 		r = write_name(batch, NFT_MSG_DELRULE, &note, NFTA_RULE_CHAIN, error);
 	}
 	for (size_t i = 0; i < to->n_sets && r == 0; i++) {
-		const struct nft_note note = { .what = "set", .name = to->sets[i].name, .table = table };
+		const struct nft_plan_set *set = &plan->sets[i];
 
-		if (plan->sets[i].drop) {
-			r = nft_write_flush(batch, table, note.name, error);
-			if (r == 0)
-				r = write_name(batch, NFT_MSG_DELSET, &note, NFTA_SET_NAME, error);
-		} else if (plan->sets[i].from) {
-			r = write_difference(batch, table, plan->sets[i].from, &to->sets[i], false, error);
-		}
+		if (set->drop)
+			r = write_set_gone(batch, table, to->sets[i].name, set->flush, error);
+		else
+			r = nft_write_elements(batch, table, &to->sets[i], &set->take, false, 0, error);
 	}
-	for (size_t i = 0; i < plan->n_gone_sets && r == 0; i++) {
-		const struct nft_note note = { .what = "set", .name = plan->gone_sets[i].name, .table = table };
-
-		r = nft_write_flush(batch, table, note.name, error);
-		if (r == 0)
-			r = write_name(batch, NFT_MSG_DELSET, &note, NFTA_SET_NAME, error);
-	}
+	for (size_t i = 0; i < plan->n_gone_sets && r == 0; i++)
+		r = write_set_gone(batch, table, plan->gone_sets[i].name, plan->gone_sets[i].flush, error);
 	return r;
 }
 
@@ -272,8 +251,7 @@ static int write_sets(const struct nft_plan *plan, const char *table, struct nft
 		if (plan->sets[i].make)
 			r = write_set(batch, table, &to->sets[i], error);
 	for (size_t i = 0; i < to->n_sets && r == 0; i++)
-		if (!to->sets[i].timeout && !to->sets[i].dynamic)
-			r = write_difference(batch, table, plan->sets[i].from, &to->sets[i], true, error);
+		r = nft_write_elements(batch, table, &to->sets[i], &plan->sets[i].put, true, 0, error);
 	return r;
 }
 
