@@ -133,7 +133,9 @@ int nft_apply(struct nft *nft, const struct ruleset *from, const struct ruleset 
 int nft_remove(struct nft *nft, struct error *error)
 {
 	static const char *const names[] = { NFT_TABLE, NFT_TABLE_OWNED, NFT_TABLE_STANDIN };
-	struct nft_have haves[ELEMENTSOF(names)] = { { .table = names[0] }, { .table = names[1] }, { .table = names[2] } };
+	struct nft_have haves[ELEMENTSOF(names)] = { { .table = names[0] },
+						     { .table = names[1] },
+						     { .table = names[2] } };
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = nft_batch_new(nft, 0);
 	uint32_t generation;
 	int r;

@@ -79,8 +79,8 @@ ssize_t nft_index_find(const struct nft_index *index, const char *name)
 uint32_t nft_hook_number(enum hook hook)
 {
 	static const uint32_t numbers[] = {
-		[HOOK_PREROUTING] = NF_INET_PRE_ROUTING, [HOOK_INPUT] = NF_INET_LOCAL_IN,
-		[HOOK_FORWARD] = NF_INET_FORWARD,	 [HOOK_OUTPUT] = NF_INET_LOCAL_OUT,
+		[HOOK_PREROUTING] = NF_INET_PRE_ROUTING,   [HOOK_INPUT] = NF_INET_LOCAL_IN,
+		[HOOK_FORWARD] = NF_INET_FORWARD,	   [HOOK_OUTPUT] = NF_INET_LOCAL_OUT,
 		[HOOK_POSTROUTING] = NF_INET_POST_ROUTING,
 	};
 

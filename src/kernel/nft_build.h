@@ -21,7 +21,7 @@ struct nft_index {
 	struct nft_index_entry {
 		const char *name;
 		size_t at; /* its place in the array */
-	} *entries;
+	} * entries;
 	size_t n;
 };
 

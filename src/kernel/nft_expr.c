@@ -384,8 +384,11 @@ static int build_counter(struct builder *builder, const struct stmt *stmt)
 static int build_verdict(struct builder *builder, const struct stmt *stmt)
 {
 	static const uint32_t codes[] = {
-		[CODE_ACCEPT] = NF_ACCEPT,	   [CODE_DROP] = NF_DROP,	  [CODE_RETURN] = (uint32_t)NFT_RETURN,
-		[CODE_JUMP] = (uint32_t)NFT_JUMP, [CODE_GOTO] = (uint32_t)NFT_GOTO,
+		[CODE_ACCEPT] = NF_ACCEPT,
+		[CODE_DROP] = NF_DROP,
+		[CODE_RETURN] = (uint32_t)NFT_RETURN,
+		[CODE_JUMP] = (uint32_t)NFT_JUMP,
+		[CODE_GOTO] = (uint32_t)NFT_GOTO,
 	};
 	bool named = stmt->code == CODE_JUMP || stmt->code == CODE_GOTO;
 	struct nftnl_expr *expr;
@@ -401,11 +404,16 @@ static int build_verdict(struct builder *builder, const struct stmt *stmt)
 }
 
 static int (*const builds[])(struct builder *, const struct stmt *) = {
-	[STMT_COMPARE] = build_compare,	    [STMT_IN] = build_in,
-	[STMT_VMAP] = build_vmap,	    [STMT_PRIORITY] = build_priority,
-	[STMT_PRIORITY_MAP] = build_priority_map, [STMT_MARK] = build_mark,
-	[STMT_COUNT_OVER] = build_count_over, [STMT_LIMIT] = build_limit,
-	[STMT_LOG] = build_log,		    [STMT_COUNTER] = build_counter,
+	[STMT_COMPARE] = build_compare,
+	[STMT_IN] = build_in,
+	[STMT_VMAP] = build_vmap,
+	[STMT_PRIORITY] = build_priority,
+	[STMT_PRIORITY_MAP] = build_priority_map,
+	[STMT_MARK] = build_mark,
+	[STMT_COUNT_OVER] = build_count_over,
+	[STMT_LIMIT] = build_limit,
+	[STMT_LOG] = build_log,
+	[STMT_COUNTER] = build_counter,
 	[STMT_VERDICT] = build_verdict,
 };
 

@@ -171,9 +171,9 @@ static int change_sets(struct nft_plan *plan, const struct ruleset *from, struct
 		const struct set *old = at < 0 ? NULL : &from->sets[at];
 		bool other = old && !set_equal_type(old, new);
 
-		plan->sets[i] = (struct nft_plan_set){
-			.make = !old || other, .drop = other, .flush = other && old->data == DATA_VERDICT
-		};
+		plan->sets[i] = (struct nft_plan_set){ .make = !old || other,
+						       .drop = other,
+						       .flush = other && old->data == DATA_VERDICT };
 		if (plan_elements(plan, i, other ? NULL : old) < 0)
 			return error_memory(error);
 		if (plan_changes_set(&plan->sets[i]))

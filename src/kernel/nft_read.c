@@ -31,6 +31,7 @@ struct walk {
 	const struct nft_index *wanted_sets;
 	struct nft_have *have; /* the one being filled in */
 	struct nft_have_set *set; /* likewise */
+	bool owned; /* all that is there of ours: nobody else can change it */
 };
 
 static void have_chain_clear(struct nft_have_chain *chain)
@@ -192,8 +193,7 @@ static int take_rule(const struct nlmsghdr *message, void *data)
 	return r;
 }
 
-int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data),
-		   void *data)
+int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data), void *data)
 {
 	struct rule_call call = { each, data };
 
@@ -351,6 +351,8 @@ static int read_set_once(struct nft *nft, struct walk *walk)
 	set->elements = NULL;
 	set->n_elements = 0;
 	r = dump(nft, NFT_MSG_GETSETELEM, walk->have->table, walk->set->name, take_elements, walk);
+	if (r == -EINTR && walk->owned) /* others changed something, which is not this */
+		r = 0;
 	if (r == 0)
 		ruleset_finish(&sorted);
 	return r;
@@ -397,14 +399,30 @@ static int read_inside(struct nft *nft, struct walk *walk)
 {
 	int r;
 
-	qsort(walk->have->chains, walk->have->n_chains, sizeof(*walk->have->chains), name_compare);
+	if (walk->have->n_chains)
+		qsort(walk->have->chains, walk->have->n_chains, sizeof(*walk->have->chains), name_compare);
 	r = nft_read_rules(nft, walk->have->table, keep_rule, walk);
 	if (r == 0)
 		r = dump(nft, NFT_MSG_GETSET, walk->have->table, NULL, take_set, walk);
 	if (r < 0)
 		return r;
-	qsort(walk->have->sets, walk->have->n_sets, sizeof(*walk->have->sets), name_compare);
+	if (walk->have->n_sets)
+		qsort(walk->have->sets, walk->have->n_sets, sizeof(*walk->have->sets), name_compare);
 	return read_elements(nft, walk);
+}
+
+static bool all_owned(const struct nft *nft, const struct walk *walk)
+{
+	size_t n_there = 0;
+
+	for (size_t i = 0; i < walk->n; i++) {
+		const struct nft_have *have = &walk->haves[i];
+
+		n_there += have->there;
+		if (have->there && (!(have->flags & NFT_FLAG_OWNER) || have->owner != nft->port))
+			return false;
+	}
+	return n_there > 0;
 }
 
 static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generation)
@@ -417,6 +435,7 @@ static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generatio
 	r = read_generation(nft, &before);
 	if (r == 0)
 		r = dump(nft, NFT_MSG_GETTABLE, NULL, NULL, take_table, walk);
+	walk->owned = all_owned(nft, walk);
 	if (r == 0 && walk->wanted)
 		r = dump(nft, NFT_MSG_GETCHAIN, NULL, NULL, take_chain, walk);
 	for (size_t i = 0; i < walk->n && r == 0 && walk->wanted; i++) {
@@ -428,8 +447,8 @@ static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generatio
 		r = read_generation(nft, &after);
 	if (r < 0)
 		return r;
-	*ret_generation = after;
-	return before == after ? 0 : -EAGAIN;
+	*ret_generation = walk->owned ? 0 : after;
+	return walk->owned || before == after ? 0 : -EAGAIN;
 }
 
 int nft_read(struct nft *nft, const struct ruleset *wanted, struct nft_have *haves, size_t n, uint32_t *ret_generation,

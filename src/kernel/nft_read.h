@@ -39,15 +39,14 @@ struct nft_have {
 void nft_have_clear(struct nft_have *have);
 
 /*
- * Reads n tables, each for whose `table` is set, all of one moment: *ret_generation is for nft_batch_new(). Sets' elements
- * are read where the set is wanted with just that type; with `wanted` NULL only the tables themselves are read. The
- * results are to be cleared in every case.
+ * Reads n tables, those that `table` names in each, all of one moment. *ret_generation is for nft_batch_new(): 0 where
+ * nobody but us can change what is there. Sets' elements are read where the set is wanted with just that type; with
+ * `wanted` NULL only the tables themselves are. The results are to be cleared in every case.
  */
 int nft_read(struct nft *nft, const struct ruleset *wanted, struct nft_have *haves, size_t n, uint32_t *ret_generation,
 	     struct error *error);
 
 /* Calls `each` with every rule of a table. */
-int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data),
-		   void *data);
+int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data), void *data);
 
 #endif

@@ -41,9 +41,10 @@ static int haves_check_owner(const struct nft *nft, const struct nft_have haves[
 {
 	for (size_t i = 0; i < TABLES_MAX; i++)
 		if (haves[i].there && haves[i].flags & NFT_FLAG_OWNER && haves[i].owner != nft->port)
-			return error_set(error, EBUSY,
-					 "table inet %s belongs to another process (netlink port %u): is another sprd running?",
-					 haves[i].table, haves[i].owner);
+			return error_set(
+				error, EBUSY,
+				"table inet %s belongs to another process (netlink port %u): is another sprd running?",
+				haves[i].table, haves[i].owner);
 	return 0;
 }
 

@@ -115,9 +115,12 @@ static int writer_put(struct element_writer *writer, const struct element *eleme
 int nft_write_elements(struct nft_batch *batch, const char *table, const struct set *set,
 		       const struct nft_elements *elements, bool add, unsigned seconds, struct error *error)
 {
-	struct element_writer writer = {
-		.batch = batch, .table = table, .set = set, .add = add, .seconds = seconds, .elem = nftnl_set_elem_alloc()
-	};
+	struct element_writer writer = { .batch = batch,
+					 .table = table,
+					 .set = set,
+					 .add = add,
+					 .seconds = seconds,
+					 .elem = nftnl_set_elem_alloc() };
 	int r = writer.elem ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < elements->n && r == 0; i++)
@@ -210,7 +213,9 @@ static int write_removals(const struct nft_plan *plan, const char *table, struct
 			r = write_name(batch, NFT_MSG_DELRULE, &note, NFTA_RULE_CHAIN, error);
 	}
 	for (size_t i = 0; i < plan->n_gone_chains && r == 0; i++) {
-		const struct nft_note note = { .what = "rules of chain", .name = plan->gone_chains[i].name, .table = table };
+		const struct nft_note note = { .what = "rules of chain",
+					       .name = plan->gone_chains[i].name,
+					       .table = table };
 
 		r = write_name(batch, NFT_MSG_DELRULE, &note, NFTA_RULE_CHAIN, error);
 	}

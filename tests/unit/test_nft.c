@@ -124,8 +124,9 @@ static const struct sample_rule {
 	{ "forward", { IN("same", IIFNAME, OIFNAME), ACCEPT } },
 	{ "forward", { BITS(CT_STATE, 2), IS(CT_DIRECTION, 1), GOTO("ok") } },
 	{ "forward", { BITS(CT_STATE, 4), IPV4, PROTO(IPPROTO_ICMP), IN("errors", ICMP_TYPE), ACCEPT } },
-	{ "forward", { BITS(CT_STATE, 8), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, 0x17, 2),
-		       NOT_IN("grace", L4PROTO), GOTO("drop-x") } },
+	{ "forward",
+	  { BITS(CT_STATE, 8), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, 0x17, 2), NOT_IN("grace", L4PROTO),
+	    GOTO("drop-x") } },
 	{ "forward", { IPV4, IN("ended4", IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT), GOTO("drop-x") } },
 	{ "forward", { IPV6, IN("ended6", IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-x") } },
 	{ "forward", { SET_PRIORITY(0) } },
@@ -139,14 +140,15 @@ static const struct sample_rule {
 	{ "drop-x", { COUNTER, DROP } },
 	{ "target", { SET_PRIORITY(0) } },
 	{ "target", { IPV4, PRIORITY_MAP("id4", OIFNAME, IP_DADDR), RETURN } },
-	{ "ok", { BITS(CT_STATE, 8), IS(CT_DIRECTION, 0), IPV4, COUNT_OVER("conns4", IP_SADDR, 2000), GOTO("drop-x") } },
+	{ "ok",
+	  { BITS(CT_STATE, 8), IS(CT_DIRECTION, 0), IPV4, COUNT_OVER("conns4", IP_SADDR, 2000), GOTO("drop-x") } },
 	{ "ok", { SET_MARK } },
 	{ "ok", { ACCEPT } },
 	{ "from_5", { JUMP("target") } },
 	{ "from_5", { IN("nat_protos", L4PROTO), IN("all_5", PRIORITY), GOTO("ok") } },
 	{ "from_5", { IN("ports_5", PRIORITY, L4PROTO, TH_DPORT), GOTO("ok") } },
-	{ "from_5", { BITS(CT_STATUS, 0x20), PROTO(IPPROTO_TCP),
-		      IN("ports_5", PRIORITY, L4PROTO, CT_PROTO_DST), GOTO("ok") } },
+	{ "from_5",
+	  { BITS(CT_STATUS, 0x20), PROTO(IPPROTO_TCP), IN("ports_5", PRIORITY, L4PROTO, CT_PROTO_DST), GOTO("ok") } },
 	{ "from_5", { GOTO("drop-x") } },
 };
 
@@ -157,9 +159,12 @@ static const struct {
 	bool drop;
 } sample_chains[] = {
 	/* base chains last, as they are made: nft shows them in that order */
-	{ "drop-x", HOOK_NONE, 0, false },	    { "target", HOOK_NONE, 0, false },
-	{ "ok", HOOK_NONE, 0, false },		    { "from_5", HOOK_NONE, 0, false },
-	{ "guard", HOOK_PREROUTING, -310, false },  { "forward", HOOK_FORWARD, -10, true },
+	{ "drop-x", HOOK_NONE, 0, false },
+	{ "target", HOOK_NONE, 0, false },
+	{ "ok", HOOK_NONE, 0, false },
+	{ "from_5", HOOK_NONE, 0, false },
+	{ "guard", HOOK_PREROUTING, -310, false },
+	{ "forward", HOOK_FORWARD, -10, true },
 	{ "leave", HOOK_POSTROUTING, -310, false },
 };
 
@@ -338,7 +343,8 @@ static struct ruleset *sample_changed(void)
 		free(chain->rules[--chain->n_rules].stmts);
 	add_rule(ruleset, "from_6", from_6, ELEMENTSOF(from_6));
 	set = ruleset_set(ruleset, "classes");
-	snprintf(set->elements[0].chain, sizeof(set->elements[0].chain), "from_6"); /* 5 leads elsewhere; its old chain and sets go */
+	snprintf(set->elements[0].chain, sizeof(set->elements[0].chain),
+		 "from_6"); /* 5 leads elsewhere; its old chain and sets go */
 	for (size_t i = ruleset->n_sets; i-- > 0;)
 		if (strcmp(ruleset->sets[i].name, "all_5") == 0 || strcmp(ruleset->sets[i].name, "ports_5") == 0) {
 			free(ruleset->sets[i].elements);
@@ -585,7 +591,8 @@ static void test_failure_changes_nothing(void **state)
 {
 	static const struct stmt nowhere[] = { GOTO("nowhere") };
 	static const struct stmt loop[] = { JUMP("ok") };
-	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_changed(), *third = sample_changed();
+	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_changed(),
+						*third = sample_changed();
 	struct element *element;
 
 	add_rule(second, "leave", nowhere, ELEMENTSOF(nowhere));
@@ -709,7 +716,8 @@ static void test_two_processes(void **state)
 		struct nft *nft = open_nft(protections[i]);
 		bool changed;
 
-		FAILS(nft_apply(nft, NULL, ruleset, error), nft_protection(nft) == NFT_PERSIST ? EBUSY : EEXIST, "table inet spr");
+		FAILS(nft_apply(nft, NULL, ruleset, error), nft_protection(nft) == NFT_PERSIST ? EBUSY : EEXIST,
+		      "table inet spr");
 		FAILS(nft_repair(nft, ruleset, &changed, error), EBUSY, "another sprd");
 		FAILS(nft_compare(nft, ruleset, error), EBUSY, "another sprd");
 		FAILS(nft_remove(nft, error), EBUSY, "another sprd");
@@ -896,7 +904,8 @@ static struct ruleset *closed_loopback(int priority)
 
 static int udp_socket(bool receive)
 {
-	const struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(9999),
+	const struct sockaddr_in address = { .sin_family = AF_INET,
+					     .sin_port = htons(9999),
 					     .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
@@ -988,6 +997,8 @@ static void test_no_gap(void **state)
 	to = udp_socket(true);
 	OK(nft_apply(nft, NULL, first, error));
 	sender = start_sender();
+	while (packets == 0) /* it has let go of our socket by then */
+		OK(nft_counters(nft, "drop-", keep_count, &packets, error));
 	for (size_t i = 0; i < 30; i++) {
 		bool changed;
 
@@ -1001,6 +1012,53 @@ static void test_no_gap(void **state)
 	assert_int_equal(recv(to, &byte, 1, 0), -1);
 	nft_close(nft);
 	close(to);
+}
+
+/* Ends with this process, or when told. */
+static pid_t start_command(const char *command)
+{
+	pid_t pid = fork();
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		close_range(3, ~0u, 0);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* While others change their tables, and ours where they can. */
+static void test_churn(void **state)
+{
+	_cleanup_(ruleset_freep) struct ruleset *first = sample_large(2000), *second = sample_changed();
+
+	for (size_t i = 0; i < ELEMENTSOF(protections); i++) {
+		struct nft *nft = open_nft(protections[i]);
+		const struct ruleset *from = NULL;
+		bool changed;
+		pid_t other;
+
+		OK(nft_apply(nft, NULL, first, error));
+		other = start_command("while nft 'add table inet other; delete table inet other'; do :; done");
+		for (int k = 0; k < 40; k++) {
+			from = k % 2 ? second : first;
+			OK(nft_apply(nft, from, k % 2 ? first : second, error));
+			OK(nft_compare(nft, k % 2 ? first : second, error));
+		}
+		end_holder(other);
+		other = start_command(
+			"while :; do nft flush table inet spr; nft delete element inet spr names '{ \"eth0\" }';"
+			"nft add chain inet spr own; done 2>/dev/null");
+		for (int k = 0; k < 40; k++)
+			OK(nft_repair(nft, k % 2 ? first : second, &changed, error));
+		end_holder(other);
+		OK(nft_repair(nft, first, &changed, error));
+		OK(nft_compare(nft, first, error));
+		OK(nft_remove(nft, error));
+		nft_close(nft);
+	}
 }
 
 static void test_impossible(void **state)
@@ -1035,6 +1093,7 @@ int main(void)
 		cmocka_unit_test_setup(test_run_time_sets, new_namespace),
 		cmocka_unit_test_setup(test_counters, new_namespace),
 		cmocka_unit_test_setup(test_no_gap, new_namespace),
+		cmocka_unit_test_setup(test_churn, new_namespace),
 		cmocka_unit_test_setup(test_impossible, new_namespace),
 	};
 
