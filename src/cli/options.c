@@ -94,6 +94,15 @@ static int unknown_option(const char *text, unsigned mask, struct error *error)
 	return error_set(error, EINVAL, "unknown option --%s", word);
 }
 
+/* getopt takes "--for" for "--force" where nothing else begins like it: too near to guess. */
+static bool is_in_full(char **argv, int row)
+{
+	const char *text = argv[optind - 1 - (optarg && optarg == argv[optind - 1])];
+	size_t length = strcspn(text + 2, "=");
+
+	return length == strlen(rows[row].name) && strncmp(text + 2, rows[row].name, length) == 0;
+}
+
 int options_parse(int argc, char **argv, unsigned mask, bool stop, const char **values, int *ret_first,
 		  struct error *error)
 {
@@ -114,6 +123,10 @@ int options_parse(int argc, char **argv, unsigned mask, bool stop, const char **
 					 rows[row].value);
 		}
 		row = row_of(got, mask);
+		if (got >= LONG_BASE && !is_in_full(argv, row)) {
+			optopt = 0;
+			return unknown_option(argv[optind - 1 - (optarg && optarg == argv[optind - 1])], mask, error);
+		}
 		if (rows[row].value && values[row])
 			return error_set(error, EINVAL, "--%s is given twice", rows[row].name);
 		values[row] = optarg ? optarg : "";

@@ -33,6 +33,12 @@ struct made_route {
 	unsigned interface;
 };
 
+/* A flow with this machine that was ended: its other end is not heard, unless policy accepts it again. */
+struct ended_flow {
+	struct flow flow;
+	time_t until;
+};
+
 #define RECENT_DROPS_MAX 256
 
 struct daemon {
@@ -63,6 +69,10 @@ struct daemon {
 	bool repair; /* somebody changed our tables */
 	time_t since;
 	time_t clock_seen; /* when expiries were last looked at */
+	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
+	bool ending; /* a signal came */
+	struct ended_flow *ended;
+	size_t n_ended;
 	struct made_route *routes;
 	size_t n_routes;
 	json_t *recent[RECENT_DROPS_MAX]; /* a ring */
@@ -80,6 +90,8 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
 /* flows.c: ends every flow that the model does not accept. Returns how many, or a negative errno. */
 int flows_cut(struct daemon *daemon, struct error *error);
+/* Hears the ended flows again that the model accepts now. */
+int flows_restore(struct daemon *daemon, struct error *error);
 /* The packet that a flow's opener sends, as verdict() judges it; false when this machine opened it. */
 bool flow_packet(const struct daemon *daemon, const struct flow *flow, struct packet *ret);
 

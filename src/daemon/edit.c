@@ -166,6 +166,8 @@ static int edit_groups(struct api_request *request, json_t *arguments, bool join
 	size_t i;
 	int r = argument_texts(arguments, "groups", &groups, error);
 
+	if (r >= 0 && json_array_size(groups) == 0)
+		r = error_set(error, EINVAL, "say which group");
 	if (r >= 0)
 		r = edit_member(daemon, arguments, &policy, &member, error);
 	if (r < 0)
@@ -211,6 +213,8 @@ static int edit_policies(struct api_request *request, json_t *arguments, bool gr
 	size_t i;
 	int r = argument_texts(arguments, "policies", &words, error);
 
+	if (r >= 0 && json_array_size(words) == 0)
+		r = error_set(error, EINVAL, "say which policy: wan, dns, lan, lan_upstream, disabled, quarantine");
 	if (r < 0)
 		return r;
 	json_array_foreach (words, i, item) {

@@ -62,7 +62,7 @@ int daemon_refresh(struct daemon *daemon, struct error *error)
 	bool tightens;
 	int r = renew_model(daemon, error);
 
-	if (r < 0 || !daemon->active)
+	if (r < 0 || !daemon->active || daemon->waiting)
 		return r;
 	r = ruleset_compile(daemon->model, &options, &ruleset, error);
 	if (r >= 0) {
@@ -77,6 +77,8 @@ int daemon_refresh(struct daemon *daemon, struct error *error)
 	routes_update(daemon);
 	if (tightens)
 		r = flows_cut(daemon, error);
+	if (r >= 0 && daemon->n_ended)
+		r = flows_restore(daemon, error);
 	return r < 0 ? r : 0;
 }
 
@@ -86,7 +88,7 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 	int r;
 
 	daemon->repair = false;
-	if (!daemon->active)
+	if (!daemon->active || daemon->waiting)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);

@@ -7,8 +7,10 @@
 #include "daemon/daemon.h"
 #include "ruleset/compile.h"
 
-/* How long a flow that was ended may not be opened again from the other side. */
+/* How long an ended flow may not be opened again from its other side. */
 #define ENDED_SECONDS 180
+/* How long this machine may go on sending in a flow with it: more than TCP tries (tcp_retries2, a quarter of an hour). */
+#define CUT_SECONDS 3600
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
 {
@@ -60,71 +62,142 @@ bool flow_packet(const struct daemon *daemon, const struct flow *flow, struct pa
 	return ret->in[0] && (ret->out[0] || is_local(inventory, &flow->reply_from));
 }
 
-struct cut {
-	struct daemon *daemon;
-	struct error *error;
-	struct element *ended4, *ended6;
-	size_t n_ended4, n_ended6;
-	int count;
+struct search {
+	const struct daemon *daemon;
+	struct flow *flows;
+	size_t n_flows;
 };
-
-/* A server that keeps talking would open the flow again from its side. TCP cannot: a new one begins with SYN. */
-static int remember(struct cut *cut, const struct flow *flow)
-{
-	bool six = flow->from.family == AF_INET6;
-	const struct set *set = ruleset_set(cut->daemon->ruleset, six ? SET_ENDED6 : SET_ENDED4);
-	struct element *element;
-
-	if (flow->proto == IPPROTO_TCP)
-		return 0;
-	element = six ? ARRAY_ADD(cut->ended6, cut->n_ended6) : ARRAY_ADD(cut->ended4, cut->n_ended4);
-	if (!element)
-		return -ENOMEM;
-	key_put_addr(set, element->key, 0, &flow->reply_from);
-	key_put_addr(set, element->key, 1, &flow->from);
-	key_put_number(set, element->key, 2, flow->proto);
-	key_put_number(set, element->key, 3, flow->reply_from_port);
-	return 0;
-}
 
 static int look_at(const struct flow *flow, void *data)
 {
-	struct cut *cut = data;
+	struct search *search = data;
 	struct decision decision;
 	struct packet packet;
-	int r;
+	struct flow *slot;
 
-	if (!flow_packet(cut->daemon, flow, &packet))
+	if (!flow_packet(search->daemon, flow, &packet))
 		return 0;
-	verdict(cut->daemon->model, &packet, &decision);
+	verdict(search->daemon->model, &packet, &decision);
 	if (decision.accept)
 		return 0;
-	r = remember(cut, flow);
-	if (r < 0)
-		return r;
-	cut->count++;
-	return conntrack_delete(cut->daemon->conntrack, flow, cut->error);
+	slot = ARRAY_ADD(search->flows, search->n_flows);
+	if (!slot)
+		return -ENOMEM;
+	*slot = *flow;
+	return 0;
 }
 
-static int add_ended(struct cut *cut, const char *name, const struct element *elements, size_t n)
+/* A server that keeps talking would open the flow again from its side. */
+static void ended_key(const struct set *set, const struct flow *flow, uint8_t *key)
 {
-	const struct set *set = ruleset_set(cut->daemon->ruleset, name);
+	key_put_addr(set, key, 0, &flow->reply_from);
+	key_put_addr(set, key, 1, &flow->from);
+	key_put_number(set, key, 2, flow->proto);
+	key_put_number(set, key, 3, flow->reply_from_port);
+}
 
-	if (n > set->size / 2)
-		n = set->size / 2;
-	return n ? nft_set_add(cut->daemon->nft, set, elements, n, ENDED_SECONDS, cut->error) : 0;
+/* What the other end of a flow with this machine sends: an answer, once this machine has sent again. */
+static void cut_key(const struct set *set, const struct flow *flow, uint8_t *key)
+{
+	key_put_addr(set, key, 0, &flow->from);
+	key_put_addr(set, key, 1, &flow->reply_from);
+	key_put_number(set, key, 2, flow->proto);
+	key_put_number(set, key, 3, flow->from_port);
+	key_put_number(set, key, 4, flow->reply_from_port);
+}
+
+static const struct run_time_set {
+	const char *name;
+	uint8_t family;
+	bool local; /* of flows with this machine only */
+	unsigned seconds;
+	void (*key)(const struct set *set, const struct flow *flow, uint8_t *key);
+} sets[] = {
+	{ SET_ENDED4, AF_INET, false, ENDED_SECONDS, ended_key },
+	{ SET_ENDED6, AF_INET6, false, ENDED_SECONDS, ended_key },
+	{ SET_CUT4, AF_INET, true, CUT_SECONDS, cut_key },
+	{ SET_CUT6, AF_INET6, true, CUT_SECONDS, cut_key },
+};
+
+static int put_flows(struct daemon *daemon, const struct run_time_set *row, const struct flow *flows, size_t n,
+		     struct error *error)
+{
+	const struct set *set = ruleset_set(daemon->ruleset, row->name);
+	_cleanup_free_ struct element *elements = NULL;
+	size_t n_elements = 0;
+
+	for (size_t i = 0; i < n && n_elements < set->size / 2; i++) {
+		struct element *element;
+
+		if (flows[i].from.family != row->family ||
+		    row->local != is_local(daemon->inventory, &flows[i].reply_from))
+			continue;
+		element = ARRAY_ADD(elements, n_elements);
+		if (!element)
+			return error_memory(error);
+		row->key(set, &flows[i], element->key);
+	}
+	return n_elements ? nft_set_add(daemon->nft, set, elements, n_elements, row->seconds, error) : 0;
+}
+
+static int remember(struct daemon *daemon, const struct flow *flow)
+{
+	struct ended_flow *slot = ARRAY_ADD(daemon->ended, daemon->n_ended);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = (struct ended_flow){ *flow, time(NULL) + CUT_SECONDS };
+	return 0;
+}
+
+/* Both ends are silenced before the connection table forgets the flow: in between it could not be opened again. */
+static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, struct error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(sets) && r >= 0; i++)
+		r = put_flows(daemon, &sets[i], flows, n, error);
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		if (is_local(daemon->inventory, &flows[i].reply_from) && remember(daemon, &flows[i]) < 0)
+			return error_memory(error);
+		r = conntrack_delete(daemon->conntrack, &flows[i], error);
+	}
+	return r;
 }
 
 int flows_cut(struct daemon *daemon, struct error *error)
 {
-	struct cut cut = { .daemon = daemon, .error = error };
-	int r = conntrack_each(daemon->conntrack, look_at, &cut, error);
+	struct search search = { .daemon = daemon };
+	int r = conntrack_each(daemon->conntrack, look_at, &search, error);
 
 	if (r >= 0)
-		r = add_ended(&cut, SET_ENDED4, cut.ended4, cut.n_ended4);
-	if (r >= 0)
-		r = add_ended(&cut, SET_ENDED6, cut.ended6, cut.n_ended6);
-	free(cut.ended4);
-	free(cut.ended6);
-	return r < 0 ? r : cut.count;
+		r = end_flows(daemon, search.flows, search.n_flows, error);
+	free(search.flows);
+	return r < 0 ? r : (int)search.n_flows;
+}
+
+int flows_restore(struct daemon *daemon, struct error *error)
+{
+	struct search search = { .daemon = daemon };
+	size_t before = daemon->n_ended;
+	time_t now = time(NULL);
+	int r = 0;
+
+	for (size_t i = daemon->n_ended; i-- > 0;) {
+		size_t n = search.n_flows;
+
+		if (look_at(&daemon->ended[i].flow, &search) < 0)
+			break;
+		if (search.n_flows == n || daemon->ended[i].until <= now)
+			ARRAY_CUT(daemon->ended, daemon->n_ended, i);
+	}
+	for (size_t i = 0; daemon->n_ended < before && i < ELEMENTSOF(sets) && r >= 0; i++) {
+		if (!sets[i].local)
+			continue;
+		r = nft_set_flush(daemon->nft, ruleset_set(daemon->ruleset, sets[i].name), error);
+		if (r >= 0)
+			r = put_flows(daemon, &sets[i], search.flows, search.n_flows, error);
+	}
+	free(search.flows);
+	return r;
 }

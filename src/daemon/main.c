@@ -11,6 +11,10 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "daemon/watch.h"
+#include "ruleset/compile.h"
+
+#define ENGINE_WAIT_MS 3000
+#define ENGINE_ABSENT_MS 500
 
 static const char usage[] =
 	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
@@ -131,6 +135,34 @@ static void engine_changed(void *data)
 		docker_user_ensure(daemon, true);
 }
 
+static void count_table(const char *chain, uint64_t packets, uint64_t bytes, void *data)
+{
+	*(bool *)data = true;
+}
+
+/*
+ * What an earlier run left in the kernel knows the containers; we do not before the engine has answered. Until then, or
+ * until it is clear that there is none, it stays.
+ */
+static void wait_for_engine(struct daemon *daemon)
+{
+	uint64_t start = uv_now(&daemon->loop), waited = 0;
+	bool there = false;
+
+	nft_counters(daemon->nft, DROP_CHAIN_PREFIX, count_table, &there, NULL);
+	daemon->waiting = there && daemon->active && daemon->engine;
+	while (daemon->waiting && !daemon->ending) {
+		enum engine_state state = engine_state(daemon->engine);
+
+		if (state == ENGINE_CONNECTED || waited > ENGINE_WAIT_MS ||
+		    (state == ENGINE_ABSENT && waited > ENGINE_ABSENT_MS))
+			daemon->waiting = false;
+		else
+			uv_run(&daemon->loop, UV_RUN_ONCE);
+		waited = uv_now(&daemon->loop) - start;
+	}
+}
+
 static int start(struct daemon *daemon, struct error *error)
 {
 	const struct options *options = &daemon->options;
@@ -150,20 +182,20 @@ static int start(struct daemon *daemon, struct error *error)
 	r = conntrack_open(&daemon->conntrack, error);
 	if (r < 0)
 		return r;
-	r = api_listen(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
-	if (r < 0)
-		return r;
 	r = watch_start(daemon, error);
 	if (r < 0)
 		return r;
 	daemon->active = store_active(daemon->store);
+	if (!options->no_docker)
+		r = engine_start(&docker_engine, &daemon->loop, options->docker, daemon->inventory, engine_changed,
+				 daemon, &daemon->engine, error);
+	if (r < 0)
+		return r;
+	wait_for_engine(daemon);
 	r = daemon_refresh(daemon, error);
 	if (r < 0)
 		return r;
-	if (options->no_docker)
-		return 0;
-	return engine_start(&docker_engine, &daemon->loop, options->docker, daemon->inventory, engine_changed, daemon,
-			    &daemon->engine, error);
+	return api_listen(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
 }
 
 static void stop(struct daemon *daemon)
@@ -186,6 +218,7 @@ static void stop(struct daemon *daemon)
 	store_close(daemon->store);
 	inventory_free(daemon->inventory);
 	free(daemon->routes);
+	free(daemon->ended);
 	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)
 		json_decref(daemon->recent[i]);
 }
@@ -205,8 +238,7 @@ int main(int argc, char **argv)
 	uv_loop_init(&daemon.loop);
 	daemon.since = time(NULL);
 	daemon.inventory = inventory_new();
-	/* An earlier run's numbers may still be in the kernel until the first transaction: never meet them. */
-	daemon.book = class_book_new(((uint32_t)daemon.since << 8 & 0x3fffff00u) + 0x10000);
+	daemon.book = class_book_new(0);
 	if (daemon.inventory && daemon.book)
 		r = start(&daemon, &error);
 	else
@@ -215,7 +247,8 @@ int main(int argc, char **argv)
 		log_error("sprd", "%s", error.text);
 	} else {
 		tell_ready();
-		uv_run(&daemon.loop, UV_RUN_DEFAULT);
+		if (!daemon.ending)
+			uv_run(&daemon.loop, UV_RUN_DEFAULT);
 	}
 	stop(&daemon);
 	return r < 0 ? 1 : 0;

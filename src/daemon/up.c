@@ -120,7 +120,7 @@ static json_t *closed_ports(const struct daemon *daemon)
 		const struct port_front *front = &daemon->model->fronts[i];
 		char bind[ADDR_TEXT_MAX], proto[16], port[32], line[600];
 
-		if (addr_is_loopback(&front->binding.host) || is_open_to_someone(daemon, front))
+		if (front->class == FRONT_NOBODY || addr_is_loopback(&front->binding.host) || is_open_to_someone(daemon, front))
 			continue;
 		snprintf(port, sizeof(port), "%u/%s", front->binding.host_port, proto_name(front->binding.proto, proto));
 		snprintf(line, sizeof(line), "spr publish %s --port %s --to %s", front->container->name, port,

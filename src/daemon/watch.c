@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "kernel/resolv.h"
@@ -15,31 +16,91 @@
 
 static void on_signal(uv_signal_t *handle, int number)
 {
+	struct daemon *daemon = handle->data;
+
+	daemon->ending = true;
 	uv_stop(handle->loop);
 }
 
-/* A new port on a bridge may be a container that the engine has not told of yet: ask it. */
-static void tell_engine(struct daemon *daemon)
+/* Which interfaces are ports of which bridges, in order of index. */
+struct ports {
+	struct port {
+		unsigned index, master;
+	} *ports;
+	size_t n_ports;
+};
+
+static int port_compare(const void *a, const void *b)
 {
-	for (size_t i = 0; daemon->engine && i < daemon->inventory->n_networks; i++)
-		if (daemon->inventory->networks[i].bridge[0])
-			engine_refresh(daemon->engine, daemon->inventory->networks[i].bridge);
+	const struct port *left = a, *right = b;
+
+	return left->index < right->index ? -1 : left->index > right->index;
+}
+
+/* Without memory it is empty: then every port counts as new, or as gone. */
+static struct ports ports_of(const struct inventory *inventory)
+{
+	struct ports ports = { 0 };
+
+	for (size_t i = 0; i < inventory->n_interfaces; i++) {
+		const struct interface *interface = &inventory->interfaces[i];
+		struct port *port = interface->master ? ARRAY_ADD(ports.ports, ports.n_ports) : NULL;
+
+		if (port)
+			*port = (struct port){ interface->index, interface->master };
+	}
+	if (ports.n_ports)
+		qsort(ports.ports, ports.n_ports, sizeof(*ports.ports), port_compare);
+	return ports;
+}
+
+static void tell_bridge(struct daemon *daemon, unsigned index)
+{
+	const struct interface *bridge = inventory_interface(daemon->inventory, index);
+
+	if (bridge)
+		engine_refresh(daemon->engine, bridge->name);
+}
+
+/* The bridges of the ports that are in one and not in the other. */
+static void tell_difference(struct daemon *daemon, const struct ports *ports, const struct ports *other)
+{
+	for (size_t i = 0; i < ports->n_ports; i++) {
+		const struct port *port = &ports->ports[i], *same = NULL;
+
+		if (other->n_ports)
+			same = bsearch(port, other->ports, other->n_ports, sizeof(*port), port_compare);
+		if (!same || same->master != port->master)
+			tell_bridge(daemon, port->master);
+	}
+}
+
+/* A new port on a bridge may be a container that the engine has not told of yet: ask it; and when one went. */
+static void tell_engine(struct daemon *daemon, const struct ports *before)
+{
+	struct ports after = ports_of(daemon->inventory);
+
+	if (daemon->engine) {
+		tell_difference(daemon, &after, before);
+		tell_difference(daemon, before, &after);
+	}
+	free(after.ports);
 }
 
 static void on_links(uv_poll_t *handle, int status, int events)
 {
 	struct daemon *daemon = handle->data;
 	struct error error = { 0 };
-	size_t before = daemon->inventory->n_interfaces;
+	struct ports before = ports_of(daemon->inventory);
 	bool changed = false;
 
 	if (links_read(daemon->links, &changed, &error) < 0)
 		log_error("links", "%s", error.text);
-	if (!changed)
-		return;
-	daemon->dirty = true;
-	if (daemon->inventory->n_interfaces > before)
-		tell_engine(daemon);
+	if (changed) {
+		daemon->dirty = true;
+		tell_engine(daemon, &before);
+	}
+	free(before.ports);
 }
 
 static void on_nft(uv_poll_t *handle, int status, int events)
@@ -116,6 +177,7 @@ static int signal_start(struct daemon *daemon, uv_signal_t *handle, int number)
 {
 	int r = uv_signal_init(&daemon->loop, handle);
 
+	handle->data = daemon;
 	return r < 0 ? r : uv_signal_start(handle, on_signal, number);
 }
 

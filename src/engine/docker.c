@@ -15,7 +15,8 @@
  * Docker over its socket: version, then the event stream, then a full list, then what events ask for. Any trouble with
  * the first three, or with the stream, ends the connection and tries again. Docker's `network connect` comes 200 ms
  * before the container's process runs, and GET /networks/ID answers within 2 ms of it. GET /containers/ID/json does
- * not answer before a start is over; it is not used.
+ * not answer before a start is over: it is asked for bindings only, at once when a container was created, and nothing
+ * waits for it.
  */
 
 #define ANSWER_MAX (64U << 20)
@@ -34,6 +35,7 @@
 #define RETRY_MAX 10000
 #define FLIGHT_MAX 16 /* questions at a time */
 #define BULK_MAX 4 /* of a list */
+#define BINDINGS_MAX 16 /* beside them: they may take as long as a start */
 
 /* filters={"type":["container","network"],"event":[what docker_parse_event() knows]} */
 #define EVENTS                                                                                                         \
@@ -64,7 +66,7 @@ struct docker {
 	struct docker_track *track;
 	struct http *http; /* NULL: not connected, TIMER_RETRY runs */
 	struct flight *flights;
-	unsigned n_flights, n_bulk;
+	unsigned n_flights, n_bulk, n_bindings;
 	uv_timer_t timers[_TIMER_MAX];
 	uv_fs_event_t watch; /* of the socket's directory, while there is no connection */
 	unsigned open_handles;
@@ -122,7 +124,7 @@ static void docker_disconnect(struct docker *docker)
 	DL_FOREACH_SAFE(docker->flights, flight, next)
 		free(flight);
 	docker->flights = NULL;
-	docker->n_flights = docker->n_bulk = 0;
+	docker->n_flights = docker->n_bulk = docker->n_bindings = 0;
 	docker->following = docker->listed = false;
 	for (size_t i = 0; i < _TIMER_MAX; i++)
 		uv_timer_stop(&docker->timers[i]);
@@ -186,6 +188,17 @@ static void on_track(uv_timer_t *timer)
 	docker_pump(timer->data);
 }
 
+static void docker_count(struct docker *docker, const struct docker_question *question, int step)
+{
+	if (question->ask == DOCKER_ASK_BINDINGS) {
+		docker->n_bindings += (unsigned)step;
+		return;
+	}
+	docker->n_flights += (unsigned)step;
+	if (!question->urgent)
+		docker->n_bulk += (unsigned)step;
+}
+
 static void on_answer(void *data, const struct http_answer *answer)
 {
 	struct flight *flight = data;
@@ -196,8 +209,7 @@ static void on_answer(void *data, const struct http_answer *answer)
 
 	DL_DELETE(docker->flights, flight);
 	free(flight);
-	docker->n_flights--;
-	docker->n_bulk -= !question.urgent;
+	docker_count(docker, &question, -1);
 	r = docker_track_answer(docker->track, &question, answer->error.code ? 0 : answer->status, answer->body,
 				answer->length, &error);
 	if (r < 0)
@@ -215,10 +227,12 @@ static void question_path(const struct docker_question *question, char *path, si
 		[DOCKER_ASK_NETWORK] = "/networks/",
 		[DOCKER_ASK_CONTAINER] = "/containers/json?all=1&filters=%7B%22id%22%3A%5B%22",
 		[DOCKER_ASK_IMAGE] = "/images/",
+		[DOCKER_ASK_BINDINGS] = "/containers/",
 	};
 	static const char *const ends[] = {
 		[DOCKER_ASK_CONTAINER] = "%22%5D%7D",
 		[DOCKER_ASK_IMAGE] = "/json",
+		[DOCKER_ASK_BINDINGS] = "/json",
 	};
 	const char *end = question->ask < ELEMENTSOF(ends) ? ends[question->ask] : NULL;
 
@@ -241,8 +255,7 @@ static int docker_ask(struct docker *docker, const struct docker_question *quest
 		return -ENOMEM;
 	}
 	DL_APPEND(docker->flights, flight);
-	docker->n_flights++;
-	docker->n_bulk += !question->urgent;
+	docker_count(docker, question, 1);
 	return 0;
 }
 
@@ -255,8 +268,9 @@ static void docker_pump(struct docker *docker)
 	if (!docker->following)
 		return;
 	due = docker_track_time(docker->track, uv_now(docker->engine->loop));
-	while (docker->n_flights < FLIGHT_MAX &&
-	       docker_track_next(docker->track, docker->n_bulk >= BULK_MAX, &question)) {
+	while ((docker->n_bindings < BINDINGS_MAX && docker_track_next_bindings(docker->track, &question)) ||
+	       (docker->n_flights < FLIGHT_MAX &&
+		docker_track_next(docker->track, docker->n_bulk >= BULK_MAX, &question))) {
 		if (docker_ask(docker, &question) < 0) {
 			docker_fail_memory(docker);
 			return;

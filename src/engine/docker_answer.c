@@ -186,6 +186,23 @@ static int keep_container(struct docker_track *track, struct thing *thing, struc
 	return 0;
 }
 
+/* A copy of what is known for the container; *ret_n 0 as long as nothing is. */
+static int bindings_copy(const struct thing *thing, struct port_binding **ret, size_t *ret_n)
+{
+	size_t n = thing ? thing->bindings.n_ports : 0;
+	struct port_binding *copy = NULL;
+
+	if (n) {
+		copy = malloc(n * sizeof(*copy));
+		if (!copy)
+			return -ENOMEM;
+		memcpy(copy, thing->bindings.ports, n * sizeof(*copy));
+	}
+	*ret = copy;
+	*ret_n = n;
+	return 0;
+}
+
 /* Takes what the answer points to. */
 static int apply_container(struct docker_track *track, struct thing *thing, struct docker_container *answer,
 			   uint64_t asked)
@@ -207,6 +224,10 @@ static int apply_container(struct docker_track *track, struct thing *thing, stru
 		container->n_ports = 0;
 		free(TAKE_PTR(container->ports));
 	}
+	if (track_want_bindings(track, thing->id, false) < 0 ||
+	    bindings_copy(thing_find(track, THING_BINDINGS, thing->id), &container->bindings,
+			  &container->n_bindings) < 0)
+		return -ENOMEM;
 	old = inventory_container(track->inventory, thing->id);
 	if (old && container_equal(old, container))
 		return 0;
@@ -265,6 +286,30 @@ static int container_answer(struct docker_track *track, struct thing *thing, con
 	return 0;
 }
 
+static int bindings_answer(struct docker_track *track, struct thing *thing, const char *body, size_t length)
+{
+	struct container *container = inventory_container(track->inventory, thing->id);
+	struct docker_bindings bindings = { 0 };
+	int r;
+
+	r = docker_parse_bindings(body, length, &bindings, NULL);
+	if (r >= 0 && strcmp(bindings.id, thing->id) != 0)
+		r = -EINVAL;
+	if (r < 0) {
+		docker_bindings_clear(&bindings);
+		return r;
+	}
+	docker_bindings_clear(&thing->bindings);
+	thing->bindings = bindings;
+	thing->known = true;
+	if (!container || (!container->n_bindings && !bindings.n_ports))
+		return 0;
+	free(TAKE_PTR(container->bindings));
+	container->n_bindings = 0;
+	track->changed = true;
+	return bindings_copy(thing, &container->bindings, &container->n_bindings);
+}
+
 static int image_answer(struct docker_track *track, struct thing *image, const char *body, size_t length)
 {
 	struct docker_labels labels = { 0 };
@@ -318,6 +363,8 @@ static int thing_answer(struct docker_track *track, struct thing *thing, const s
 		return network_answer(track, thing, question, body, length);
 	if (thing->kind == THING_CONTAINER)
 		return container_answer(track, thing, question, body, length);
+	if (thing->kind == THING_BINDINGS)
+		return bindings_answer(track, thing, body, length);
 	return image_answer(track, thing, body, length);
 }
 
@@ -437,9 +484,9 @@ static void list_prune(struct docker_track *track)
 	struct thing *thing, *next;
 
 	HASH_ITER(hh, track->things, thing, next) {
-		bool there = thing->kind == THING_NETWORK   ? inventory_network(track->inventory, thing->id) != NULL :
-			     thing->kind == THING_CONTAINER ? inventory_container(track->inventory, thing->id) != NULL :
-							      thing->listed >= track->list.number;
+		bool there = thing->kind == THING_NETWORK ? inventory_network(track->inventory, thing->id) != NULL :
+			     thing->kind == THING_IMAGE	  ? thing->listed >= track->list.number :
+							    inventory_container(track->inventory, thing->id) != NULL;
 
 		if (!there && !thing->queued && !thing->asked && !thing->due && !thing->waits && !thing->container &&
 		    thing->touched < track->list.number)
@@ -483,6 +530,7 @@ int docker_track_answer(struct docker_track *track, const struct docker_question
 		[DOCKER_ASK_NETWORK] = THING_NETWORK,
 		[DOCKER_ASK_CONTAINER] = THING_CONTAINER,
 		[DOCKER_ASK_IMAGE] = THING_IMAGE,
+		[DOCKER_ASK_BINDINGS] = THING_BINDINGS,
 	};
 	struct thing *thing;
 	int r = 0;

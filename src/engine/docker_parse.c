@@ -314,20 +314,31 @@ static uint16_t get_port(const json_t *object, const char *key)
 	return port > 0 && port <= 65535 ? (uint16_t)port : 0;
 }
 
-static int add_port(struct container *container, const struct port_binding *binding, const char *host)
+static int add_port(struct port_binding **ports, size_t *n_ports, const struct port_binding *binding, const char *host)
 {
 	struct port_binding *slot, port = *binding;
 
-	if (addr_parse(host, &port.host) < 0 || container->n_ports >= DOCKER_THINGS_MAX)
+	if (addr_parse(host, &port.host) < 0 || *n_ports >= DOCKER_THINGS_MAX)
 		return 0;
-	slot = ARRAY_ADD(container->ports, container->n_ports);
+	slot = ARRAY_ADD(*ports, *n_ports);
 	if (!slot)
 		return -ENOMEM;
 	*slot = port;
 	return 0;
 }
 
-/* An exposed port that is not published has no PublicPort. No IP means every address. */
+/* No address means every one. */
+static int add_host_port(struct port_binding **ports, size_t *n_ports, const struct port_binding *binding,
+			 const char *host)
+{
+	if (host && *host)
+		return add_port(ports, n_ports, binding, host);
+	if (add_port(ports, n_ports, binding, "0.0.0.0") < 0)
+		return -ENOMEM;
+	return add_port(ports, n_ports, binding, "::");
+}
+
+/* An exposed port that is not published has no PublicPort. */
 static int get_binding(const json_t *json, struct container *container)
 {
 	struct port_binding binding = {
@@ -340,11 +351,7 @@ static int get_binding(const json_t *json, struct container *container)
 
 	if (!binding.proto || !binding.host_port || !binding.container_port || (ip && !json_is_null(ip) && !host))
 		return 0;
-	if (host && *host)
-		return add_port(container, &binding, host);
-	if (add_port(container, &binding, "0.0.0.0") < 0)
-		return -ENOMEM;
-	return add_port(container, &binding, "::");
+	return add_host_port(&container->ports, &container->n_ports, &binding, host);
 }
 
 static int binding_compare(const void *one, const void *other)
@@ -360,23 +367,97 @@ static int binding_compare(const void *one, const void *other)
 	return addr_compare(&a->host, &b->host);
 }
 
-/* Docker lists them in any order; sorted, so that the same is equal. */
+/* Docker lists them in any order; sorted, so that the same is equal. Nothing can be added afterwards. */
+static void sort_ports(struct port_binding *ports, size_t *n_ports)
+{
+	size_t kept = 0;
+
+	if (!*n_ports)
+		return;
+	qsort(ports, *n_ports, sizeof(*ports), binding_compare);
+	for (size_t i = 1; i < *n_ports; i++)
+		if (binding_compare(&ports[kept], &ports[i]) != 0)
+			ports[++kept] = ports[i];
+	*n_ports = kept + 1;
+}
+
 static int get_bindings(const json_t *ports, struct container *container)
 {
-	size_t i, kept = 0;
 	json_t *port;
+	size_t i;
 
 	json_array_foreach(ports, i, port)
 		if (get_binding(port, container) < 0)
 			return -ENOMEM;
-	if (!container->n_ports)
+	sort_ports(container->ports, &container->n_ports);
+	return 0;
+}
+
+/* A port in decimal and nothing else, or 0. */
+static uint16_t port_of(const char *text, size_t length)
+{
+	unsigned port = 0;
+
+	if (!length || length > 5 || strspn(text, "0123456789") < length)
 		return 0;
-	qsort(container->ports, container->n_ports, sizeof(*container->ports), binding_compare);
-	for (i = 1; i < container->n_ports; i++)
-		if (binding_compare(&container->ports[kept], &container->ports[i]) != 0)
-			container->ports[++kept] = container->ports[i];
-	/* A count may only shrink one at a time past a power of two (base/array.h), and nothing is added any more. */
-	container->n_ports = kept + 1;
+	for (size_t i = 0; i < length; i++)
+		port = port * 10 + (unsigned)(text[i] - '0');
+	return port <= 65535 ? (uint16_t)port : 0;
+}
+
+/* The host ports of one port of the container, "80/tcp"; none and ranges are chosen at the start. */
+static int get_fixed(const char *inner, const json_t *places, struct docker_bindings *bindings)
+{
+	size_t length = strcspn(inner, "/"), i;
+	struct port_binding binding = { .container_port = port_of(inner, length) };
+	const json_t *place;
+
+	binding.proto = protocol_of(inner[length] ? inner + length + 1 : "tcp");
+	if (!binding.proto || !binding.container_port)
+		return 0;
+	json_array_foreach(places, i, place) {
+		const json_t *ip = json_object_get(place, "HostIp");
+		const char *host = get_text(place, "HostIp"), *port = get_text(place, "HostPort");
+
+		binding.host_port = port ? port_of(port, strlen(port)) : 0;
+		if (!binding.host_port || (ip && !json_is_null(ip) && !host))
+			continue;
+		if (add_host_port(&bindings->ports, &bindings->n_ports, &binding, host) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What has no network of its own publishes nothing, whatever it says. */
+static bool mode_publishes(const char *mode)
+{
+	return !mode || (strcmp(mode, "host") != 0 && strcmp(mode, "none") != 0 && strncmp(mode, "container:", 10) != 0);
+}
+
+int docker_parse_bindings(const char *text, size_t length, struct docker_bindings *ret, struct error *error)
+{
+	_cleanup_(docker_bindings_clear) struct docker_bindings bindings = { 0 };
+	_cleanup_json_ json_t *json = NULL;
+	const json_t *config;
+	const char *inner, *id;
+	json_t *places;
+	int r;
+
+	r = parse(text, length, JSON_OBJECT, "container", &json, error);
+	if (r < 0)
+		return r;
+	id = get_text(json, "Id");
+	if (!id || !container_id_ok(id))
+		return error_set(error, EINVAL, "container: no Id");
+	strcpy(bindings.id, id);
+	config = json_object_get(json, "HostConfig");
+	if (mode_publishes(get_text(config, "NetworkMode")))
+		json_object_foreach(json_object_get(config, "PortBindings"), inner, places)
+			if (get_fixed(inner, places, &bindings) < 0)
+				return error_memory(error);
+	sort_ports(bindings.ports, &bindings.n_ports);
+	*ret = bindings;
+	memset(&bindings, 0, sizeof(bindings));
 	return 0;
 }
 
@@ -539,6 +620,12 @@ void docker_container_clear(struct docker_container *container)
 	container_clear(&container->container);
 	free(container->image_id);
 	memset(container, 0, sizeof(*container));
+}
+
+void docker_bindings_clear(struct docker_bindings *bindings)
+{
+	free(bindings->ports);
+	memset(bindings, 0, sizeof(*bindings));
 }
 
 void docker_labels_clear(struct docker_labels *labels)

@@ -32,6 +32,13 @@ struct docker_container {
 	char *image_id; /* NULL when it is not said; fit for a URL */
 };
 
+/* Of GET /containers/ID/json: the host ports that are fixed; Docker chooses the others at each start. */
+struct docker_bindings {
+	char id[DOCKER_ID_MAX + 1];
+	struct port_binding *ports;
+	size_t n_ports;
+};
+
 struct docker_labels {
 	char *project, *service; /* of compose; NULL without */
 };
@@ -62,6 +69,8 @@ int docker_parse_network(const char *text, size_t length, struct docker_network 
 int docker_parse_containers(const char *text, size_t length, struct docker_container **ret, size_t *ret_n,
 			    struct error *error);
 
+int docker_parse_bindings(const char *text, size_t length, struct docker_bindings *ret, struct error *error);
+
 /* The labels that an image brings along, of GET /images/ID/json. */
 int docker_parse_image(const char *text, size_t length, struct docker_labels *ret, struct error *error);
 
@@ -70,6 +79,7 @@ int docker_parse_event(const char *text, size_t length, struct docker_event *ret
 
 void docker_network_clear(struct docker_network *network);
 void docker_container_clear(struct docker_container *container);
+void docker_bindings_clear(struct docker_bindings *bindings);
 void docker_labels_clear(struct docker_labels *labels);
 char **docker_ids_free(char **ids, size_t n);
 struct docker_container *docker_containers_free(struct docker_container *containers, size_t n);

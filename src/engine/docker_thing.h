@@ -24,7 +24,7 @@
 #define PAUSE_ANONYMOUS 5000 /* what has no container sends no event when it goes */
 #define STOPPED_MAX 10000 /* a list may overrule an event that is older */
 
-enum thing_kind { THING_NETWORK = 'n', THING_CONTAINER = 'c', THING_IMAGE = 'i' };
+enum thing_kind { THING_NETWORK = 'n', THING_CONTAINER = 'c', THING_IMAGE = 'i', THING_BINDINGS = 'p' };
 
 /* Something that can be asked about. All numbers are of the row of events and questions, 0 is never. */
 struct thing {
@@ -40,13 +40,14 @@ struct thing {
 	bool stopped; /* container: has no place in any network until it is connected again */
 	bool absent; /* container: Docker does not know it */
 	bool waits; /* network: for a container that is not known yet */
-	bool known, gone; /* image: labels are there; it is there no more */
+	bool known, gone; /* image: labels are there; it is there no more. bindings: are there */
 	uint64_t due; /* time to ask again, 0 without */
 	unsigned pause, left; /* the pause after that, and how many are left */
 	struct docker_network *network; /* an answer the list keeps back */
 	struct docker_container *container; /* an answer that waits for its image */
 	uint64_t kept; /* the number of the question of that answer */
 	struct docker_labels labels;
+	struct docker_bindings bindings; /* of a container; they never change */
 	struct thing *prev, *next; /* of the queue */
 	struct thing *later_prev, *later_next;
 	UT_hash_handle hh;
@@ -56,7 +57,7 @@ struct thing {
 struct docker_track {
 	struct inventory *inventory;
 	struct thing *things;
-	struct thing *urgent, *bulk; /* queues */
+	struct thing *urgent, *bulk, *bindings; /* queues */
 	struct thing *later; /* with a due time */
 	uint64_t row, now, first_due;
 	size_t n_waiting; /* networks that wait for a container */
@@ -83,6 +84,9 @@ void thing_want(struct docker_track *track, struct thing *thing, bool urgent);
 /* Asks in `pause` milliseconds, and `left` times more. */
 void thing_want_later(struct docker_track *track, struct thing *thing, unsigned pause, unsigned left);
 void thing_drop_answer(struct thing *thing);
+
+/* Asks for the bindings of a container, unless they are known. */
+int track_want_bindings(struct docker_track *track, const char *container, bool urgent);
 
 /* As those of the inventory; they note whether something went. */
 void track_drop_endpoints(struct docker_track *track, const char *network, const char *container);

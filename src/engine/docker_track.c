@@ -58,7 +58,9 @@ void thing_drop_answer(struct thing *thing)
 
 static void thing_unqueue(struct docker_track *track, struct thing *thing)
 {
-	if (thing->queued && thing->urgent)
+	if (thing->queued && thing->kind == THING_BINDINGS)
+		DL_DELETE(track->bindings, thing);
+	else if (thing->queued && thing->urgent)
 		DL_DELETE(track->urgent, thing);
 	else if (thing->queued)
 		DL_DELETE(track->bulk, thing);
@@ -79,6 +81,7 @@ void thing_free(struct docker_track *track, struct thing *thing)
 	HASH_DEL(track->things, thing);
 	thing_drop_answer(thing);
 	docker_labels_clear(&thing->labels);
+	docker_bindings_clear(&thing->bindings);
 	free(thing);
 }
 
@@ -94,7 +97,11 @@ void thing_want(struct docker_track *track, struct thing *thing, bool urgent)
 	thing_unqueue(track, thing);
 	thing->urgent = urgent;
 	thing->queued = true;
-	if (urgent)
+	if (thing->kind == THING_BINDINGS && urgent)
+		DL_PREPEND(track->bindings, thing);
+	else if (thing->kind == THING_BINDINGS)
+		DL_APPEND(track->bindings, thing);
+	else if (urgent)
 		DL_APPEND(track->urgent, thing);
 	else
 		DL_APPEND(track->bulk, thing);
@@ -114,6 +121,17 @@ void thing_want_later(struct docker_track *track, struct thing *thing, unsigned 
 		thing->pause = pause * 4;
 	if (left)
 		thing->left = left;
+}
+
+int track_want_bindings(struct docker_track *track, const char *container, bool urgent)
+{
+	struct thing *thing = thing_get(track, THING_BINDINGS, container);
+
+	if (!thing)
+		return -ENOMEM;
+	if (!thing->known && !thing->asked)
+		thing_want(track, thing, urgent);
+	return 0;
 }
 
 struct docker_track *docker_track_new(struct inventory *inventory)
@@ -270,6 +288,8 @@ static int container_event(struct docker_track *track, const struct docker_event
 		return 0;
 	}
 	thing->absent = false;
+	if (event->action == DOCKER_CREATE && track_want_bindings(track, event->id, true) < 0)
+		return -ENOMEM;
 	if (event->action == DOCKER_DIE)
 		container_stopped(track, thing);
 	if (event->action == DOCKER_START)
@@ -354,6 +374,31 @@ static bool next_list(struct docker_track *track, struct docker_question *ret)
 	return true;
 }
 
+/* Takes it off its queue, as asked. */
+static void thing_ask(struct docker_track *track, struct thing *thing, struct docker_question *ret)
+{
+	static const enum docker_ask asks[] = {
+		[THING_NETWORK] = DOCKER_ASK_NETWORK,
+		[THING_CONTAINER] = DOCKER_ASK_CONTAINER,
+		[THING_IMAGE] = DOCKER_ASK_IMAGE,
+		[THING_BINDINGS] = DOCKER_ASK_BINDINGS,
+	};
+
+	*ret = (struct docker_question){ .ask = asks[thing->kind], .urgent = thing->urgent };
+	thing_unqueue(track, thing);
+	thing->urgent = thing->again = false;
+	thing->asked = ret->asked = ++track->row;
+	strcpy(ret->id, thing->id);
+}
+
+bool docker_track_next_bindings(struct docker_track *track, struct docker_question *ret)
+{
+	if (!track->bindings)
+		return false;
+	thing_ask(track, track->bindings, ret);
+	return true;
+}
+
 bool docker_track_next(struct docker_track *track, bool urgent, struct docker_question *ret)
 {
 	struct thing *thing = track->urgent;
@@ -366,14 +411,7 @@ bool docker_track_next(struct docker_track *track, bool urgent, struct docker_qu
 		thing = track->bulk;
 	if (!thing)
 		return false;
-	*ret = (struct docker_question){ .urgent = thing->urgent };
-	ret->ask = thing->kind == THING_NETWORK	  ? DOCKER_ASK_NETWORK :
-		   thing->kind == THING_CONTAINER ? DOCKER_ASK_CONTAINER :
-						    DOCKER_ASK_IMAGE;
-	thing_unqueue(track, thing);
-	thing->urgent = thing->again = false;
-	thing->asked = ret->asked = ++track->row;
-	strcpy(ret->id, thing->id);
+	thing_ask(track, thing, ret);
 	return true;
 }
 

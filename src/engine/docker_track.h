@@ -24,6 +24,7 @@ enum docker_ask {
 	DOCKER_ASK_NETWORK,
 	DOCKER_ASK_CONTAINER,
 	DOCKER_ASK_IMAGE,
+	DOCKER_ASK_BINDINGS, /* GET /containers/ID/json: no answer while the container is being started */
 };
 
 struct docker_question {
@@ -54,6 +55,9 @@ void docker_track_refresh(struct docker_track *track, const char *bridge);
 
 /* The next thing to ask; false when there is none. `urgent`: only what is urgent. Each gets one answer or a reset. */
 bool docker_track_next(struct docker_track *track, bool urgent, struct docker_question *ret);
+
+/* The same for DOCKER_ASK_BINDINGS, which nothing else may wait for. */
+bool docker_track_next_bindings(struct docker_track *track, struct docker_question *ret);
 
 /* Status 0: there was no answer. An error means that the list failed: to be started again, after a pause. */
 int docker_track_answer(struct docker_track *track, const struct docker_question *question, int status,

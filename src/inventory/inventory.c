@@ -528,6 +528,7 @@ void container_clear(struct container *container)
 	free(container->project);
 	free(container->service);
 	free(container->ports);
+	free(container->bindings);
 	memset(container, 0, sizeof(*container));
 }
 
@@ -554,16 +555,23 @@ bool endpoint_equal(const struct endpoint *a, const struct endpoint *b)
 	       addr_compare(&a->ip6, &b->ip6) == 0 && memcmp(a->mac, b->mac, sizeof(a->mac)) == 0;
 }
 
+static bool bindings_equal(const struct port_binding *a, size_t n_a, const struct port_binding *b, size_t n_b)
+{
+	if (n_a != n_b)
+		return false;
+	for (size_t i = 0; i < n_a; i++)
+		if (a[i].proto != b[i].proto || a[i].host_port != b[i].host_port ||
+		    a[i].container_port != b[i].container_port || addr_compare(&a[i].host, &b[i].host) != 0)
+			return false;
+	return true;
+}
+
 bool container_equal(const struct container *a, const struct container *b)
 {
-	if (a->n_ports != b->n_ports || a->running != b->running || a->host_network != b->host_network ||
-	    a->image_labels != b->image_labels)
+	if (a->running != b->running || a->host_network != b->host_network || a->image_labels != b->image_labels ||
+	    !bindings_equal(a->ports, a->n_ports, b->ports, b->n_ports) ||
+	    !bindings_equal(a->bindings, a->n_bindings, b->bindings, b->n_bindings))
 		return false;
-	for (size_t i = 0; i < a->n_ports; i++)
-		if (a->ports[i].proto != b->ports[i].proto || a->ports[i].host_port != b->ports[i].host_port ||
-		    a->ports[i].container_port != b->ports[i].container_port ||
-		    addr_compare(&a->ports[i].host, &b->ports[i].host) != 0)
-			return false;
 	return text_equal(a->engine, b->engine) && text_equal(a->id, b->id) && text_equal(a->name, b->name) &&
 	       text_equal(a->image, b->image) && text_equal(a->project, b->project) &&
 	       text_equal(a->service, b->service);

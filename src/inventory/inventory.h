@@ -73,6 +73,8 @@ struct container {
 	bool host_network;
 	struct port_binding *ports; /* as published now: none while it does not run */
 	size_t n_ports;
+	struct port_binding *bindings; /* to be published at fixed ports: known before it runs, and while it does not */
+	size_t n_bindings;
 };
 
 struct inventory {

@@ -106,6 +106,9 @@ static const struct chain_text {
 	{ "forward", { GOTO("judge") } },
 
 	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
+	/* this machine is never judged: what it still sends in an ended flow must not make it one of its own */
+	{ "input", { IPV4, IN(SET_CUT4, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
+	{ "input", { IPV6, IN(SET_CUT6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
 	{ "input", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
 	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
 	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
@@ -209,7 +212,7 @@ static const struct {
 	{ "target", HOOK_NONE, 0, false },
 	{ "target-host", HOOK_NONE, 0, false },
 	{ "front", HOOK_NONE, 0, false },
-	{ "accept", HOOK_NONE, 0, false },
+	{ "accepted", HOOK_NONE, 0, false },
 	{ "accept-reply", HOOK_NONE, 0, false },
 	{ "restore", HOOK_NONE, 0, false },
 };
@@ -257,18 +260,18 @@ static int add_numbers(struct ruleset *ruleset, const struct model *model)
 	int r = 0;
 
 	if (connections) {
-		r = add(ruleset, "accept",
+		r = add(ruleset, "accepted",
 			RULE(IN("limited", IIFNAME), BITS(CT_STATE, CT_NEW), IPV4,
 			     COUNT_OVER("flows4", IP_SADDR, connections), GOTO("drop-flow-limit")));
 		if (r >= 0)
-			r = add(ruleset, "accept",
+			r = add(ruleset, "accepted",
 				RULE(IN("limited", IIFNAME), BITS(CT_STATE, CT_NEW), IPV6,
 				     COUNT_OVER("flows6", IP6_SADDR, connections), GOTO("drop-flow-limit")));
 	}
 	if (r >= 0)
-		r = add(ruleset, "accept", RULE(JUMP("restore")));
+		r = add(ruleset, "accepted", RULE(JUMP("restore")));
 	if (r >= 0)
-		r = add(ruleset, "accept", RULE(SET_MARK, ACCEPT));
+		r = add(ruleset, "accepted", RULE(SET_MARK, ACCEPT));
 	if (r >= 0)
 		r = add(ruleset, "target-host", RULE(SET_PRIORITY(model->classes[model->host].number)));
 	return r;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 
 #include "ruleset/compile.h"
@@ -11,14 +12,17 @@
  *
  *   all-N     whatever it may open in full        protos-N  class . protocol
  *   ports-N   class . protocol . port range       no-...    the same for what is blocked
+ *   zones-N   whatever it may open but for port 53, which is the resolver's
  */
 
-enum list { LIST_ALL, LIST_PROTOS, LIST_PORTS, _LIST_MAX };
+enum list { LIST_ALL, LIST_PROTOS, LIST_PORTS, LIST_ZONES, _LIST_MAX };
 
 static const char *const list_names[2][_LIST_MAX] = {
-	{ "all-%u", "protos-%u", "ports-%u" },
-	{ "no-all-%u", "no-protos-%u", "no-ports-%u" },
+	{ "all-%u", "protos-%u", "ports-%u", "zones-%u" },
+	{ "no-all-%u", "no-protos-%u", "no-ports-%u", NULL },
 };
+
+static const size_t list_n_fields[_LIST_MAX] = { 1, 2, 3, 1 };
 
 static const enum field list_fields[] = { FIELD_PRIORITY, FIELD_L4PROTO, FIELD_TH_DPORT };
 
@@ -35,7 +39,7 @@ static struct set *list_set(struct ruleset *ruleset, struct class_sets *sets, bo
 	if (name[0])
 		return ruleset_set(ruleset, name);
 	snprintf(name, sizeof(sets->names[0][0]), list_names[deny][list], sets->number);
-	set = ruleset_add_set(ruleset, name, DATA_NONE, list_fields, (size_t)list + 1);
+	set = ruleset_add_set(ruleset, name, DATA_NONE, list_fields, list_n_fields[list]);
 	if (set)
 		set->interval = list == LIST_PORTS;
 	return set;
@@ -43,14 +47,17 @@ static struct set *list_set(struct ruleset *ruleset, struct class_sets *sets, bo
 
 static int put(struct ruleset *ruleset, struct class_sets *sets, const struct right *right, uint32_t target)
 {
-	enum list list = right->all ? LIST_ALL : right->any_port ? LIST_PROTOS : LIST_PORTS;
+	enum list list = right->but_dns	   ? LIST_ZONES :
+			 right->all	   ? LIST_ALL :
+			 right->any_port ? LIST_PROTOS :
+					   LIST_PORTS;
 	struct set *set = list_set(ruleset, sets, right->deny, list);
 	struct element *element = set ? set_add(set) : NULL;
 
 	if (!element)
 		return -ENOMEM;
 	key_put_number(set, element->key, 0, target);
-	if (list >= LIST_PROTOS)
+	if (list_n_fields[list] > 1)
 		key_put_number(set, element->key, 1, right->proto);
 	if (list == LIST_PORTS) {
 		memcpy(element->key_end, element->key, sizeof(element->key));
@@ -107,7 +114,7 @@ static int put_rights(struct ruleset *ruleset, const struct model *model, const 
 
 static int add_list_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets, bool deny)
 {
-	const char *verdict = deny ? "drop-blocked" : "accept";
+	const char *verdict = deny ? "drop-blocked" : "accepted";
 	const char *all = ruleset_string(ruleset, "%s", sets->names[deny][LIST_ALL]);
 	const char *protos = ruleset_string(ruleset, "%s", sets->names[deny][LIST_PROTOS]);
 	const char *ports = ruleset_string(ruleset, "%s", sets->names[deny][LIST_PORTS]);
@@ -126,21 +133,53 @@ static int add_list_rules(struct ruleset *ruleset, struct chain *chain, const st
 
 #define CT_STATUS_DNAT 0x20 /* IPS_DST_NAT */
 
-/* What came by a published port is judged by that port too: the one its client dialled. */
+static bool has_proto(const struct set *set, uint8_t proto)
+{
+	size_t at = key_offset(set, 1);
+
+	for (size_t i = 0; i < set->n_elements; i++)
+		if (set->elements[i].key[at] == proto)
+			return true;
+	return false;
+}
+
+/*
+ * What came by a published port is judged by that port too: the one its client dialled. One rule, that ends where the
+ * target publishes nothing: a port that somebody else's NAT was dialled at is not the target's own. A rule for each
+ * protocol, since nft knows what a port is only where it has read the protocol.
+ */
 static int add_front_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets)
 {
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
 	const char *ports = ruleset_string(ruleset, "%s", sets->names[false][LIST_PORTS]);
-	int r;
+	int r = 0;
 
 	if (!ports)
 		return -ENOMEM;
 	if (!ports[0])
 		return 0;
-	r = chain_add_rule(chain, RULE(BITS(CT_STATUS, CT_STATUS_DNAT), PRIORITY_MAP("fronts", PRIORITY)));
-	if (r < 0)
-		return r;
-	return chain_add_rule(chain, RULE(BITS(CT_STATUS, CT_STATUS_DNAT),
-					  IN(ports, PRIORITY, L4PROTO, CT_PROTO_DST), GOTO("accept")));
+	for (size_t i = 0; i < ELEMENTSOF(protos) && r >= 0; i++)
+		if (has_proto(ruleset_set(ruleset, ports), protos[i]))
+			r = chain_add_rule(chain, RULE(PROTO(protos[i]), BITS(CT_STATUS, CT_STATUS_DNAT),
+						       PRIORITY_MAP("fronts", PRIORITY),
+						       IN(ports, PRIORITY, L4PROTO, CT_PROTO_DST), GOTO("accepted")));
+	return r;
+}
+
+static int add_zone_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets)
+{
+	const char *zones = ruleset_string(ruleset, "%s", sets->names[false][LIST_ZONES]);
+	int r = 0;
+
+	if (!zones)
+		return -ENOMEM;
+	if (!zones[0])
+		return 0;
+	r = chain_add_rule(chain, RULE(NOT_IN("dns_protos", L4PROTO), IN(zones, PRIORITY), GOTO("accepted")));
+	if (r >= 0)
+		r = chain_add_rule(chain, RULE(IN("dns_protos", L4PROTO), NOT(TH_DPORT, 53), IN(zones, PRIORITY),
+					       GOTO("accepted")));
+	return r;
 }
 
 static int add_class_chain(struct ruleset *ruleset, const char *name, const struct class_sets *sets)
@@ -149,8 +188,8 @@ static int add_class_chain(struct ruleset *ruleset, const char *name, const stru
 
 	if (!chain || chain_add_rule(chain, RULE(JUMP("target"))) < 0 ||
 	    add_list_rules(ruleset, chain, sets, true) < 0 ||
-	    chain_add_rule(chain, RULE(IN("same", IIFNAME, OIFNAME), GOTO("accept"))) < 0 ||
-	    add_list_rules(ruleset, chain, sets, false) < 0 ||
+	    chain_add_rule(chain, RULE(IN("same", IIFNAME, OIFNAME), GOTO("accepted"))) < 0 ||
+	    add_list_rules(ruleset, chain, sets, false) < 0 || add_zone_rules(ruleset, chain, sets) < 0 ||
 	    chain_add_rule(chain, RULE(IS(PRIORITY, 0), GOTO("drop-unknown-target"))) < 0 ||
 	    add_front_rules(ruleset, chain, sets) < 0 || chain_add_rule(chain, RULE(GOTO("drop-no-grant"))) < 0)
 		return -ENOMEM;

@@ -10,7 +10,10 @@
 #define ONE(a) 1, { FIELD_##a }
 #define TWO(a, b) 2, { FIELD_##a, FIELD_##b }
 #define THREE(a, b, c) 3, { FIELD_##a, FIELD_##b, FIELD_##c }
+#define FIVE(a, b, c, d, e) 5, { FIELD_##a, FIELD_##b, FIELD_##c, FIELD_##d, FIELD_##e }
 #define FOUR(a, b, c, d) 4, { FIELD_##a, FIELD_##b, FIELD_##c, FIELD_##d }
+
+#define NOBODY 0xffff /* the target of a port that nobody may reach: no class has this number */
 
 enum set_flag { PLAIN, INTERVAL, TIMEOUT, DYNAMIC };
 
@@ -60,6 +63,8 @@ static const struct set_row {
 	/* run time */
 	{ SET_ENDED4, DATA_NONE, TIMEOUT, 65536, FOUR(IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT) },
 	{ SET_ENDED6, DATA_NONE, TIMEOUT, 65536, FOUR(IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT) },
+	{ SET_CUT4, DATA_NONE, TIMEOUT, 65536, FIVE(IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT) },
+	{ SET_CUT6, DATA_NONE, TIMEOUT, 65536, FIVE(IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT) },
 	{ SET_GRACE, DATA_NONE, TIMEOUT, 8, ONE(L4PROTO) },
 	{ "flows4", DATA_NONE, DYNAMIC, 65536, ONE(IP_SADDR) },
 	{ "flows6", DATA_NONE, DYNAMIC, 65536, ONE(IP6_SADDR) },
@@ -282,13 +287,14 @@ static int put_front(struct ruleset *ruleset, const struct model *model, const s
 {
 	const struct port_binding *port = &front->binding;
 	bool six = port->host.family == AF_INET6;
-	uint32_t number = model->classes[front->class].front;
+	bool nobody = front->class == FRONT_NOBODY;
+	uint32_t number = nobody ? NOBODY : model->classes[front->class].front;
 	bool guarded = model->policy->settings.local_users == LOCAL_USERS_ROOT;
 	int r;
 
 	if (addr_is_any(&port->host)) {
 		r = put_port(ruleset, six ? "wild6" : "wild4", NULL, port->proto, port->host_port, number);
-		if (r >= 0)
+		if (r >= 0 && !nobody)
 			r = put_port(ruleset, six ? "published6" : "published4", NULL, port->proto, port->host_port, 0);
 	} else {
 		r = put_port(ruleset, six ? "bound6" : "bound4", &port->host, port->proto, port->host_port, number);

@@ -21,7 +21,12 @@ int chains_fill(struct ruleset *ruleset, const struct model *model, const struct
 /* The chains and sets of each class. */
 int put_classes(struct ruleset *ruleset, const struct model *model);
 
-/* Run-time sets: flows that were ended (addresses, protocol, source port), and protocols in their first grace. */
+/*
+ * Run-time sets: who may not open an ended flow from its other side (addresses, protocol, source port); ended flows with
+ * this machine itself (both ports too), whose answers would open them again; protocols in their first grace.
+ */
+#define SET_CUT4 "cut4"
+#define SET_CUT6 "cut6"
 #define SET_ENDED4 "ended4"
 #define SET_ENDED6 "ended6"
 #define SET_GRACE "grace"

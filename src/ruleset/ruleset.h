@@ -83,7 +83,7 @@ enum stmt_kind {
 
 enum verdict_code { CODE_ACCEPT, CODE_DROP, CODE_RETURN, CODE_JUMP, CODE_GOTO };
 
-#define STMT_FIELDS_MAX 4
+#define STMT_FIELDS_MAX 5
 
 struct stmt {
 	enum stmt_kind kind;

@@ -6,12 +6,13 @@
 
 #define STMTS_MAX 8
 
-#define N_ARGS_(a, b, c, d, n, ...) n
-#define N_ARGS(...) N_ARGS_(__VA_ARGS__, 4, 3, 2, 1)
+#define N_ARGS_(a, b, c, d, e, n, ...) n
+#define N_ARGS(...) N_ARGS_(__VA_ARGS__, 5, 4, 3, 2, 1)
 #define F1(a) FIELD_##a
 #define F2(a, b) FIELD_##a, FIELD_##b
 #define F3(a, b, c) FIELD_##a, FIELD_##b, FIELD_##c
 #define F4(a, b, c, d) FIELD_##a, FIELD_##b, FIELD_##c, FIELD_##d
+#define F5(a, b, c, d, e) FIELD_##a, FIELD_##b, FIELD_##c, FIELD_##d, FIELD_##e
 #define PASTE_(a, b) a##b
 #define PASTE(a, b) PASTE_(a, b)
 #define FIELDS(...) .n_fields = N_ARGS(__VA_ARGS__), .fields = { PASTE(F, N_ARGS(__VA_ARGS__))(__VA_ARGS__) }

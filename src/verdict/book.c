@@ -38,6 +38,39 @@ struct class_book *class_book_free(struct class_book *book)
 	return NULL;
 }
 
+/* FNV-1a. What matters is that it is the same in every run. */
+static uint32_t hash(const char *text)
+{
+	uint64_t value = 0xcbf29ce484222325u;
+
+	for (; *text; text++)
+		value = (value ^ (uint8_t)*text) * 0x100000001b3u;
+	return (uint32_t)(value ^ value >> 32);
+}
+
+static bool is_taken(const struct class_book *book, uint32_t number)
+{
+	for (const struct page *page = book->pages; page; page = page->hh.next)
+		if (page->number == number)
+			return true;
+	return false;
+}
+
+/* Even, above the small numbers that mean something else, and of nobody else. */
+static uint32_t number_of(struct class_book *book, const char *meaning)
+{
+	uint32_t number;
+
+	if (book->next) {
+		number = book->next;
+		book->next += 2; /* the second is for the front */
+		return number;
+	}
+	for (number = hash(meaning); (number &= 0x7ffffffe) < 0x10000 || is_taken(book, number); number += 2)
+		;
+	return number;
+}
+
 uint32_t class_book_number(struct class_book *book, const char *meaning)
 {
 	struct page *page;
@@ -50,8 +83,7 @@ uint32_t class_book_number(struct class_book *book, const char *meaning)
 	if (!page)
 		return 0;
 	memcpy(page->meaning, meaning, length + 1);
-	page->number = book->next;
-	book->next += 2; /* the second is for the front */
+	page->number = number_of(book, meaning);
 	HASH_ADD_KEYPTR(hh, book->pages, page->meaning, length, page);
 	return page->number;
 }

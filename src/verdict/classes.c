@@ -106,6 +106,27 @@ static int port_compare(const void *a, const void *b)
 	return left->container_port - right->container_port;
 }
 
+/* What it publishes and what it is to publish, each once: the same before and after its start. */
+static int class_ports(struct class *class, const struct container *container)
+{
+	size_t n = container->n_ports + container->n_bindings, kept = 0;
+
+	if (n == 0)
+		return 0;
+	class->ports = malloc(n * sizeof(*class->ports));
+	if (!class->ports)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		class->ports[i] = i < container->n_ports ? container->ports[i] :
+							   container->bindings[i - container->n_ports];
+	qsort(class->ports, n, sizeof(*class->ports), port_compare);
+	for (size_t i = 1; i < n; i++)
+		if (port_compare(&class->ports[kept], &class->ports[i]) != 0)
+			class->ports[++kept] = class->ports[i];
+	class->n_ports = kept + 1;
+	return 0;
+}
+
 static int class_describe(struct class *class, const struct model *model, const struct location *location)
 {
 	const struct container *container = location->container;
@@ -115,7 +136,7 @@ static int class_describe(struct class *class, const struct model *model, const 
 	class->resolver = location->resolver;
 	class->container = location->network != NULL;
 	class->internal = location->network && location->network->internal;
-	class->network = location->network ? location->network->id : "";
+	class->network = location->network ? location->network->bridge : "";
 	if (location->network) {
 		const struct member *entry = policy_member(model->policy, MEMBER_NETWORK, location->network->name);
 
@@ -128,15 +149,7 @@ static int class_describe(struct class *class, const struct model *model, const 
 		return -ENOMEM;
 	for (size_t i = 0; i < model->n_clauses; i++)
 		class->selected[i] = clause_sides(model, &model->clauses[i], location);
-	if (!container || container->n_ports == 0)
-		return 0;
-	class->ports = malloc(container->n_ports * sizeof(*class->ports));
-	if (!class->ports)
-		return -ENOMEM;
-	memcpy(class->ports, container->ports, container->n_ports * sizeof(*class->ports));
-	class->n_ports = container->n_ports;
-	qsort(class->ports, class->n_ports, sizeof(*class->ports), port_compare);
-	return 0;
+	return container ? class_ports(class, container) : 0;
 }
 
 /* Everything that rights are made from: two locations with the same text have the same rights, now and later. */

@@ -28,6 +28,7 @@ struct right {
 	bool deny;
 	bool front; /* ports are published ports, as the client dials them; else the target's own */
 	bool all; /* every protocol and port */
+	bool but_dns; /* with all: but for port 53, which is the resolver's */
 	uint8_t proto;
 	bool any_port;
 	uint16_t first, last;
@@ -43,7 +44,7 @@ struct class {
 	bool resolver;
 	bool internal; /* in an --internal network: no rights beyond it */
 	bool container;
-	const char *network; /* id of the container network; "" elsewhere */
+	const char *network; /* bridge of the container network; "" elsewhere */
 	bool isolate; /* its network keeps its containers apart */
 	const char **groups; /* sorted; owned by the policy */
 	size_t n_groups;
@@ -68,9 +69,12 @@ struct location {
 	size_t rank; /* order of making, for stable names */
 };
 
+#define FRONT_NOBODY UINT32_MAX
+
+/* A port of this machine that an engine's proxy listens on, or will. Each is there once. */
 struct port_front {
 	struct port_binding binding;
-	uint32_t class; /* index of the container's class */
+	uint32_t class; /* index of the container's class; FRONT_NOBODY: it may not be reached by anybody */
 	const struct container *container;
 };
 
@@ -117,6 +121,7 @@ struct model {
 
 /* Numbers of classes by what they mean, kept from one model to the next: a number is never used for anything else. */
 struct class_book;
+/* `first` 0: numbers are made from the meanings and the same in every run; else they are counted from it on. */
 struct class_book *class_book_new(uint32_t first);
 struct class_book *class_book_free(struct class_book *book);
 DEFINE_CLEANUP(struct class_book *, class_book_free)

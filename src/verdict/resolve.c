@@ -34,7 +34,9 @@ static const struct member *entry_of(const struct model *model, const struct net
 		if (container && container_named(container, member->name))
 			found = member;
 	}
-	return found ? found : policy_member(model->policy, MEMBER_NETWORK, network->name);
+	if (found || (container && container->image_labels))
+		return found;
+	return policy_member(model->policy, MEMBER_NETWORK, network->name);
 }
 
 static int add_endpoint(struct model *model, const struct endpoint *endpoint)
@@ -207,39 +209,6 @@ int locations_fill(struct model *model)
 		if (model->policy->members[i].kind == MEMBER_RULE && !interface_done(model, i))
 			r = add_interface(model, model->policy->members[i].interface, NULL);
 	return r;
-}
-
-static const struct location *front_location(const struct model *model, const struct container *container)
-{
-	const struct location *best = NULL;
-
-	for (size_t i = 0; i < model->n_locations && model->locations[i].single; i++) {
-		const struct location *location = &model->locations[i];
-
-		if (location->container != container || location->network->internal)
-			continue;
-		if (!best || strcmp(location->network->name, best->network->name) < 0)
-			best = location;
-	}
-	return best;
-}
-
-/* The proxy connects to the network that the engine takes as the container's gateway: the first by name. */
-int fronts_fill(struct model *model)
-{
-	for (size_t i = 0; i < model->inventory->n_containers; i++) {
-		const struct container *container = &model->inventory->containers[i];
-		const struct location *location = container->n_ports ? front_location(model, container) : NULL;
-
-		for (size_t k = 0; location && k < container->n_ports; k++) {
-			struct port_front *front = ARRAY_ADD(model->fronts, model->n_fronts);
-
-			if (!front)
-				return -ENOMEM;
-			*front = (struct port_front){ container->ports[k], location->class, container };
-		}
-	}
-	return 0;
 }
 
 int model_new(const struct policy *policy, const struct inventory *inventory, struct class_book *book, time_t now,

@@ -106,6 +106,7 @@ static int add_zone_policies(struct model *model, size_t from, size_t to)
 		if (source->policies & zone_policies[i].bit && target->zones & 1u << zone_policies[i].zone)
 			r = right_add(model, from, to,
 				      &(struct right){ .all = true,
+						       .but_dns = true,
 						       .cause = { CAUSE_POLICY, zone_policies[i].bit, NULL } });
 	return r;
 }
@@ -246,7 +247,7 @@ bool right_covers(const struct right *right, const struct class *target, bool fr
 	if (right->front && !front)
 		return false;
 	if (right->all)
-		return true;
+		return !right->but_dns || port != 53 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP);
 	if (right->front == front)
 		return port_within(right, proto, port);
 	for (size_t i = 0; i < target->n_ports; i++)

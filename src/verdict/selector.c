@@ -17,11 +17,17 @@ bool container_named(const struct container *container, const char *name)
 	       strcmp(container->service, slash + 1) == 0;
 }
 
+/* Whose labels claim an entry but prove nothing is closed, as an entry without anything would make it. */
+static bool is_doubtful(const struct location *location)
+{
+	return location->container && location->container->image_labels && !location->entry;
+}
+
 unsigned location_policies(const struct location *location, const struct policy *policy)
 {
 	if (location->entry)
 		return location->entry->policies;
-	return location->network && !location->network->internal ? POLICY_WAN | POLICY_DNS : 0;
+	return location->network && !location->network->internal && !is_doubtful(location) ? POLICY_WAN | POLICY_DNS : 0;
 }
 
 static int text_compare(const void *a, const void *b)
@@ -87,7 +93,7 @@ static bool is_member(const struct location *location, enum member_kind kind, co
 			strcmp(location->entry->name, name) == 0);
 	case MEMBER_NETWORK:
 		return location->network && strcmp(location->network->name, name) == 0 &&
-		       (block || !location->entry || location->entry->kind == MEMBER_NETWORK);
+		       (block || (location->entry ? location->entry->kind == MEMBER_NETWORK : !is_doubtful(location)));
 	case MEMBER_RULE:
 		return !location->network && location->entry && strcmp(location->entry->name, name) == 0;
 	default:

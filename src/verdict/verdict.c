@@ -61,17 +61,35 @@ static const struct interface *interface_with(const struct inventory *inventory,
 	return NULL;
 }
 
-/* The best route to an address; of equal ones the first. */
-static const struct route *route_to(const struct inventory *inventory, const struct addr *addr)
+static bool owns(const struct inventory *inventory, unsigned index, const struct addr *addr)
 {
+	const struct interface *interface = inventory_interface(inventory, index);
+
+	for (size_t i = 0; interface && i < interface->n_addresses; i++)
+		if (addr_compare(&interface->addresses[i].addr, addr) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * The best route back to who sent the packet. Of equal ones the first, but for a link-local address that was dialled the
+ * one by the interface that has it (rt6_device_match() in net/ipv6/route.c).
+ */
+static const struct route *route_back(const struct inventory *inventory, const struct packet *packet)
+{
+	bool near = packet->dialled.family == AF_INET6 && addr_is_link_local(&packet->dialled);
 	const struct route *best = NULL;
 
 	for (size_t i = 0; i < inventory->n_routes; i++) {
 		const struct route *route = &inventory->routes[i];
 
-		if (!prefix_contains(&route->destination, addr))
+		if (!prefix_contains(&route->destination, &packet->from))
 			continue;
 		if (!best || route->destination.length > best->destination.length)
+			best = route;
+		else if (route->destination.length == best->destination.length && near &&
+			 owns(inventory, route->interface, &packet->dialled) &&
+			 !owns(inventory, best->interface, &packet->dialled))
 			best = route;
 	}
 	return best;
@@ -109,27 +127,25 @@ static bool is_first_word(const struct packet *packet)
 static bool leads_back(const struct inventory *inventory, const struct packet *packet)
 {
 	const struct interface *interface = inventory_interface_named(inventory, packet->in);
-	const struct addr *addr = &packet->from;
 	const struct route *route;
 
 	if (is_first_word(packet))
 		return true;
-	if (!interface || is_own(inventory, addr))
+	if (!interface || is_own(inventory, &packet->from))
 		return false;
-	route = route_to(inventory, addr);
+	route = route_back(inventory, packet);
 	return route && route->interface == interface->index;
 }
 
 static bool leads_to_uplink(const struct model *model, const struct packet *packet)
 {
-	const struct addr *addr = &packet->from;
 	const struct route *route;
 
 	if (is_first_word(packet))
 		return true;
-	if (is_own(model->inventory, addr))
+	if (is_own(model->inventory, &packet->from))
 		return false;
-	route = route_to(model->inventory, addr);
+	route = route_back(model->inventory, packet);
 	for (size_t i = 0; route && i < model->n_roles; i++)
 		if (model->roles[i].interface->index == route->interface)
 			return model->roles[i].role == ROLE_UPLINK;
@@ -227,8 +243,9 @@ static bool is_published_wild(const struct model *model, const struct packet *pa
 	for (size_t i = 0; i < model->n_fronts; i++) {
 		const struct port_binding *port = &model->fronts[i].binding;
 
-		if (port->proto == packet->proto && port->host_port == packet->dialled_port &&
-		    port->host.family == packet->dialled.family && addr_is_any(&port->host))
+		if (model->fronts[i].class != FRONT_NOBODY && port->proto == packet->proto &&
+		    port->host_port == packet->dialled_port && port->host.family == packet->dialled.family &&
+		    addr_is_any(&port->host))
 			return true;
 	}
 	return false;
