@@ -155,8 +155,9 @@ static void connection_answer(struct connection *connection, json_t *result)
 		connection_send(connection, text, length, true);
 		return;
 	}
-	error_set(&error, -r, r == -EMSGSIZE ? "the answer is longer than one line of the control socket can be" :
-					       "not enough memory for the answer");
+	error_set(&error, -r,
+		  r == -EMSGSIZE ? "the answer is longer than one line of the control socket can be" :
+				   "not enough memory for the answer");
 	connection_answer_error(connection, &error);
 }
 

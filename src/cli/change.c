@@ -136,8 +136,9 @@ static int check_options(const struct command *command, struct error *error)
 	if (options[OPTION_REMOVE] && (options[OPTION_FOR] || options[OPTION_COMMENT]))
 		return error_set(error, EINVAL, "--remove takes a rule away: --for and --comment say nothing then");
 	if (strcmp(command->verb->name, "publish") == 0 && !options[OPTION_REMOVE] && !options[OPTION_TO])
-		return error_set(error, EINVAL, "publish to whom? Add --to WHO (internet, lan, a group or a member), "
-						"or --remove to close");
+		return error_set(error, EINVAL,
+				 "publish to whom? Add --to WHO (internet, lan, a group or a member), "
+				 "or --remove to close");
 	return 0;
 }
 

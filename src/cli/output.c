@@ -16,8 +16,8 @@
 
 /* Characters without a shape that change how others are shown (Unicode's format characters), first to last. */
 static const uint32_t hidden[][2] = {
-	{ 0x00ad, 0x00ad }, { 0x061c, 0x061c },	  { 0x115f, 0x1160 },	{ 0x180b, 0x180f },   { 0x200b, 0x200f },
-	{ 0x2028, 0x202e }, { 0x2060, 0x206f },	  { 0x3164, 0x3164 },	{ 0xfe00, 0xfe0f },   { 0xfeff, 0xfeff },
+	{ 0x00ad, 0x00ad }, { 0x061c, 0x061c },	  { 0x115f, 0x1160 },	{ 0x180b, 0x180f }, { 0x200b, 0x200f },
+	{ 0x2028, 0x202e }, { 0x2060, 0x206f },	  { 0x3164, 0x3164 },	{ 0xfe00, 0xfe0f }, { 0xfeff, 0xfeff },
 	{ 0xfff9, 0xfffb }, { 0x1d173, 0x1d17a }, { 0xe0000, 0xe0fff },
 };
 
@@ -56,7 +56,10 @@ static struct glyph glyph_next(const char *text)
 		glyph.width = (size_t)snprintf(glyph.bytes, sizeof(glyph.bytes), c == '\n' ? "\\n" : "\\t");
 	} else {
 		glyph.width = (size_t)snprintf(glyph.bytes, sizeof(glyph.bytes),
-					       c < 0x80 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
+					       c < 0x80	   ? "\\x%02x" :
+					       c < 0x10000 ? "\\u%04x" :
+							     "\\U%08x",
+					       (unsigned)c);
 	}
 	return glyph;
 }

@@ -14,6 +14,7 @@
 #define MANY 64
 
 /* What a verb is: spr(1), the completions and `spr help` follow this table. */
+/* clang-format off */
 const struct verb verbs[] = {
 	{ "up", "[--force]", "close everything that policy does not open, now and at each start",
 	  FORCE, 0, 0, true, NULL, up_show, NULL, NULL },
@@ -51,6 +52,7 @@ const struct verb verbs[] = {
 	{ "log", "[-f] [--member NAME]", "show what was dropped lately, or with -f as it happens",
 	  LOG, 0, 0, false, log_build, log_show, log_status, log_follow },
 };
+/* clang-format on */
 const size_t n_verbs = ELEMENTSOF(verbs);
 
 const struct verb *verb_find(const char *name)

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 
+/* clang-format off */
 const struct api_call daemon_calls[] = {
 	{ "status", false, call_status },
 	{ "up", true, call_up },
@@ -27,6 +28,7 @@ const struct api_call daemon_calls[] = {
 	{ "explain", false, call_explain },
 	{ "log", false, call_log },
 };
+/* clang-format on */
 const size_t n_daemon_calls = ELEMENTSOF(daemon_calls);
 
 void daemon_sync(struct daemon *daemon)
@@ -68,7 +70,7 @@ int argument_texts(json_t *arguments, const char *key, json_t **ret_list, struct
 
 	if (!json_is_array(list))
 		return error_set(error, EINVAL, "\"%s\" has to be a list of texts", key);
-	json_array_foreach (list, i, item)
+	json_array_foreach(list, i, item)
 		if (!json_is_string(item))
 			return error_set(error, EINVAL, "\"%s\" has to be a list of texts", key);
 	*ret_list = list;
@@ -128,7 +130,8 @@ CALL(call_down)
 	if (r < 0)
 		return r;
 	if (was_active) {
-		sentence_add(did, "the tables of spr and its rule in DOCKER-USER are gone: the machine is as it was before");
+		sentence_add(did,
+			     "the tables of spr and its rule in DOCKER-USER are gone: the machine is as it was before");
 		sentence_add(did, "the policy is kept in %s for the next `spr up`", store_policy_path(daemon->store));
 	}
 	*ret_result = json_pack("{s:b, s:O}", "changed", was_active, "did", did);

@@ -38,7 +38,8 @@ int lockout_check(const struct model *model, json_t *arguments, struct error *er
 	struct flow flow;
 	char client[ADDR_TEXT_MAX];
 
-	if (argument_flag(arguments, "force") || !ssh || !parse_ssh(ssh, &flow) || !flow_packet(&daemon, &flow, &packet))
+	if (argument_flag(arguments, "force") || !ssh || !parse_ssh(ssh, &flow) ||
+	    !flow_packet(&daemon, &flow, &packet))
 		return 0;
 	verdict(model, &packet, &decision);
 	if (decision.accept)
@@ -132,18 +133,20 @@ static int check_internal(const struct model *model, struct error *error)
 		const struct network *network = may_more(member) ? internal_of(model, member) : NULL;
 
 		if (network)
-			return error_set(error, EINVAL,
-					 "%s:%s is on the network %s, which was made with --internal: its containers and "
-					 "this machine reach each other and nothing else can be granted",
-					 member_kind_name(member->kind), member->name, network->name);
+			return error_set(
+				error, EINVAL,
+				"%s:%s is on the network %s, which was made with --internal: its containers and "
+				"this machine reach each other and nothing else can be granted",
+				member_kind_name(member->kind), member->name, network->name);
 	}
 	for (size_t i = 0; i < model->n_clauses; i++) {
 		const struct network *network = internal_in_clause(model, &model->clauses[i]);
 
 		if (network)
-			return error_set(error, EINVAL,
-					 "'%s': the network %s was made with --internal: nothing can be granted to or from it",
-					 model->clauses[i].meaning, network->name);
+			return error_set(
+				error, EINVAL,
+				"'%s': the network %s was made with --internal: nothing can be granted to or from it",
+				model->clauses[i].meaning, network->name);
 	}
 	return 0;
 }

@@ -90,6 +90,8 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
 /* flows.c: ends every flow that the model does not accept. Returns how many, or a negative errno. */
 int flows_cut(struct daemon *daemon, struct error *error);
+/* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
+int flows_cut_sessions(struct daemon *daemon, struct error *error);
 /* Hears the ended flows again that the model accepts now. */
 int flows_restore(struct daemon *daemon, struct error *error);
 /* The packet that a flow's opener sends, as verdict() judges it; false when this machine opened it. */

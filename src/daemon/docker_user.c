@@ -60,8 +60,18 @@ static void on_job_exit(uv_process_t *process, int64_t status, int signal)
 static void run(uv_loop_t *loop, size_t which, enum step step, bool present)
 {
 	char mark[32];
-	char *arguments[] = { (char *)programs[which], "-w", "5", (char *)step_options[step], "DOCKER-USER", "-m", "mark",
-			      "--mark", mark, "-j", "ACCEPT", NULL };
+	char *arguments[] = { (char *)programs[which],
+			      "-w",
+			      "5",
+			      (char *)step_options[step],
+			      "DOCKER-USER",
+			      "-m",
+			      "mark",
+			      "--mark",
+			      mark,
+			      "-j",
+			      "ACCEPT",
+			      NULL };
 	uv_process_options_t options = { .exit_cb = on_job_exit, .file = programs[which], .args = arguments };
 	struct job *job = calloc(1, sizeof(*job));
 	int r;

@@ -33,10 +33,11 @@ static json_t *drop_to_json(const struct daemon *daemon, const struct drop *drop
 	const char *in = interface_name(daemon, drop->in), *out = interface_name(daemon, drop->out);
 	double time = (double)drop->time.tv_sec + (double)drop->time.tv_nsec / 1e9;
 	char proto[16];
-	json_t *event = json_pack("{s:f, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s?}", "time", time, "reason", drop->reason,
-				  "from", name_of(daemon, in, &drop->from), "from_addr", text_of(&drop->from), "to",
-				  name_of(daemon, out, &drop->to), "to_addr", text_of(&drop->to), "proto",
-				  proto_name(drop->proto, proto), "in", in, "out", out[0] ? out : NULL);
+	json_t *event = json_pack("{s:f, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s?}", "time", time, "reason",
+				  drop->reason, "from", name_of(daemon, in, &drop->from), "from_addr",
+				  text_of(&drop->from), "to", name_of(daemon, out, &drop->to), "to_addr",
+				  text_of(&drop->to), "proto", proto_name(drop->proto, proto), "in", in, "out",
+				  out[0] ? out : NULL);
 
 	if (event && drop->has_ports) {
 		json_object_set_new(event, "from_port", json_integer(drop->from_port));

@@ -58,9 +58,10 @@ static int unknown_member(const struct daemon *daemon, const char *name, struct 
 	}
 	near = nearest(name, names, n);
 	free(names);
-	return error_set(error, ENOENT,
-			 "there is no container, network or rule '%s'%s%s%s; for a container that comes later write container:%s",
-			 name, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "", name);
+	return error_set(
+		error, ENOENT,
+		"there is no container, network or rule '%s'%s%s%s; for a container that comes later write container:%s",
+		name, near ? ": did you mean '" : "", near ? near : "", near ? "'?" : "", name);
 }
 
 /* Which member a text means: "kind:name", or a bare name that fits one. */
@@ -174,7 +175,7 @@ static int edit_groups(struct api_request *request, json_t *arguments, bool join
 		return r;
 	if (take_groups(daemon, member) < 0)
 		return error_memory(error);
-	json_array_foreach (groups, i, item) {
+	json_array_foreach(groups, i, item) {
 		const char *group = json_string_value(item);
 
 		r = group_name_check(group, error);
@@ -217,7 +218,7 @@ static int edit_policies(struct api_request *request, json_t *arguments, bool gr
 		r = error_set(error, EINVAL, "say which policy: wan, dns, lan, lan_upstream, disabled, quarantine");
 	if (r < 0)
 		return r;
-	json_array_foreach (words, i, item) {
+	json_array_foreach(words, i, item) {
 		r = policy_bit_parse(json_string_value(item), error);
 		if (r < 0)
 			return r;
@@ -256,7 +257,7 @@ static int parse_ports(json_t *arguments, struct grant *grant, struct error *err
 	r = argument_texts(arguments, "ports", &ports, error);
 	if (r < 0)
 		return r;
-	json_array_foreach (ports, i, item) {
+	json_array_foreach(ports, i, item) {
 		struct port_range *port = ARRAY_ADD(grant->ports, grant->n_ports);
 
 		if (!port)
@@ -394,7 +395,7 @@ static int add_publish(struct member *member, const struct port_range *port, jso
 			return error_memory(error);
 		publish->port = *port;
 	}
-	json_array_foreach (to, i, item) {
+	json_array_foreach(to, i, item) {
 		struct selector selector = { 0 }, *slot;
 		bool there = false;
 		int r = selector_parse(json_string_value(item), &selector, error);
@@ -419,7 +420,7 @@ static int cut_selectors(struct publish *publish, json_t *to, struct error *erro
 	json_t *item;
 	size_t i;
 
-	json_array_foreach (to, i, item) {
+	json_array_foreach(to, i, item) {
 		struct selector selector = { 0 };
 		int r = selector_parse(json_string_value(item), &selector, error);
 

@@ -118,6 +118,8 @@ int daemon_activate(struct daemon *daemon, struct error *error)
 	daemon->active = true;
 	r = daemon_refresh(daemon, error);
 	if (r >= 0)
+		r = flows_cut_sessions(daemon, error);
+	if (r >= 0)
 		r = start_grace(daemon, error);
 	if (r >= 0)
 		r = store_set_active(daemon->store, true, error);

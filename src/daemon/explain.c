@@ -93,8 +93,7 @@ static struct addr host_address(const struct model *model, const char *in, uint8
 	const struct interface *interface = inventory_interface_named(model->inventory, in);
 
 	for (size_t i = 0; interface && i < interface->n_addresses; i++)
-		if (interface->addresses[i].addr.family == family &&
-		    !addr_is_link_local(&interface->addresses[i].addr))
+		if (interface->addresses[i].addr.family == family && !addr_is_link_local(&interface->addresses[i].addr))
 			return interface->addresses[i].addr;
 	return (struct addr){ .family = family };
 }
@@ -176,8 +175,8 @@ static json_t *answer(const struct model *model, const struct packet *packet, co
 		sentence_add(path, "none of spr's business: this machine's own rules decide");
 	else if (decision.right)
 		sentence_add(path, "%s", cause_text(model, &decision.right->cause, cause, sizeof(cause)));
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "verdict", decision.accept ? "accept" : "drop", "reason", info->id,
-			 "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "verdict", decision.accept ? "accept" : "drop", "reason",
+			 info->id, "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port));
 }
 
 static int find_ends(const struct model *model, const char *from_text, const char *to_text, struct end *from,

@@ -5,6 +5,7 @@
 
 #include "base/array.h"
 #include "daemon/daemon.h"
+#include "kernel/sessions.h"
 #include "ruleset/compile.h"
 
 /* How long an ended flow may not be opened again from its other side. */
@@ -174,6 +175,20 @@ int flows_cut(struct daemon *daemon, struct error *error)
 		r = end_flows(daemon, search.flows, search.n_flows, error);
 	free(search.flows);
 	return r < 0 ? r : (int)search.n_flows;
+}
+
+int flows_cut_sessions(struct daemon *daemon, struct error *error)
+{
+	struct search search = { .daemon = daemon };
+	int r = sessions_each(look_at, &search, error);
+
+	for (size_t i = 0; i < ELEMENTSOF(sets) && r >= 0; i++)
+		if (sets[i].local)
+			r = put_flows(daemon, &sets[i], search.flows, search.n_flows, error);
+	for (size_t i = 0; i < search.n_flows && r >= 0; i++)
+		r = remember(daemon, &search.flows[i]);
+	free(search.flows);
+	return r;
 }
 
 int flows_restore(struct daemon *daemon, struct error *error)

@@ -66,11 +66,10 @@ static void list_container(struct daemon *daemon, const struct container *contai
 		groups_text(daemon, location, groups, sizeof(groups));
 	}
 	ports_text(container, ports, sizeof(ports));
-	json_array_append_new(rows,
-			      json_pack("{s:o, s:s, s:o, s:s, s:s, s:o, s:s}", "name", json_text(container->name), "state",
-					container->running ? "running" : "stopped", "networks", json_text(networks),
-					"addresses", addresses, "policies", policies, "groups", json_text(groups), "ports",
-					ports));
+	json_array_append_new(rows, json_pack("{s:o, s:s, s:o, s:s, s:s, s:o, s:s}", "name", json_text(container->name),
+					      "state", container->running ? "running" : "stopped", "networks",
+					      json_text(networks), "addresses", addresses, "policies", policies,
+					      "groups", json_text(groups), "ports", ports));
 }
 
 static int list_containers(struct daemon *daemon, json_t *rows, struct error *error)
@@ -91,13 +90,16 @@ static int list_networks(struct daemon *daemon, json_t *rows, struct error *erro
 
 		for (size_t k = 0; k < network->n_subnets; k++)
 			join(subnets, sizeof(subnets), prefix_text(&network->subnets[k], prefix));
-		policies_text(network->internal ? 0 : location_policies(&like, daemon->policy), policies, sizeof(policies));
+		policies_text(network->internal ? 0 : location_policies(&like, daemon->policy), policies,
+			      sizeof(policies));
 		groups_text(daemon, &like, groups, sizeof(groups));
-		json_array_append_new(rows, json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:s}", "name",
-						      json_text(network->name), "driver", network->driver, "bridge",
-						      network->bridge, "subnets", subnets, "policies", policies, "groups",
-						      json_text(groups), "kind",
-						      network->internal ? "internal" : isolate ? "isolated" : ""));
+		json_array_append_new(rows,
+				      json_pack("{s:o, s:s, s:s, s:s, s:s, s:o, s:s}", "name", json_text(network->name),
+						"driver", network->driver, "bridge", network->bridge, "subnets",
+						subnets, "policies", policies, "groups", json_text(groups), "kind",
+						network->internal ? "internal" :
+						isolate		  ? "isolated" :
+								    ""));
 	}
 	return 0;
 }
@@ -110,10 +112,11 @@ static int list_interfaces(struct daemon *daemon, json_t *rows, struct error *er
 
 		for (size_t k = 0; k < role->interface->n_addresses; k++)
 			join(addresses, sizeof(addresses), prefix_text(&role->interface->addresses[k], prefix));
-		json_array_append_new(rows, json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", role->interface->name, "role",
-						      role->role == ROLE_NONE ? "none: closed" : role_name(role->role),
-						      "state", role->interface->up ? "up" : "down", "addresses", addresses,
-						      "network", json_text(role->network ? role->network->name : "")));
+		json_array_append_new(rows,
+				      json_pack("{s:s, s:s, s:s, s:s, s:o}", "name", role->interface->name, "role",
+						role->role == ROLE_NONE ? "none: closed" : role_name(role->role),
+						"state", role->interface->up ? "up" : "down", "addresses", addresses,
+						"network", json_text(role->network ? role->network->name : "")));
 	}
 	return 0;
 }
@@ -139,10 +142,9 @@ static int list_groups(struct daemon *daemon, json_t *rows, struct error *error)
 		for (size_t k = 0; k < daemon->model->n_locations; k++)
 			if (selector_fits(daemon->model, &selector, &daemon->model->locations[k], false))
 				add_member(members, &daemon->model->locations[k]);
-		json_object_foreach (members, name, value)
+		json_object_foreach(members, name, value)
 			join(text, sizeof(text), name);
-		json_array_append_new(rows,
-				      json_pack("{s:s, s:o}", "name", selector.name, "members", json_text(text)));
+		json_array_append_new(rows, json_pack("{s:s, s:o}", "name", selector.name, "members", json_text(text)));
 	}
 	return 0;
 }
@@ -163,8 +165,8 @@ static int list_rules(struct daemon *daemon, json_t *rows, struct error *error)
 		policies_text(member->policies, policies, sizeof(policies));
 		groups_text(daemon, &like, groups, sizeof(groups));
 		json_array_append_new(rows, json_pack("{s:o, s:s, s:s, s:s, s:s, s:o}", "name", json_text(member->name),
-						      "interface", member->interface, "source", source, "route_dst", route,
-						      "policies", policies, "groups", json_text(groups)));
+						      "interface", member->interface, "source", source, "route_dst",
+						      route, "policies", policies, "groups", json_text(groups)));
 	}
 	return 0;
 }
@@ -176,8 +178,7 @@ struct flow_list {
 
 static json_t *end_text(const struct daemon *daemon, const char *interface, const struct addr *addr, uint16_t port)
 {
-	_cleanup_free_ char *name =
-		location_name(daemon->model, model_location(daemon->model, interface, addr), addr);
+	_cleanup_free_ char *name = location_name(daemon->model, model_location(daemon->model, interface, addr), addr);
 	_cleanup_free_ char *text = NULL;
 
 	if (asprintf(&text, "%s:%u", name ? name : "", port) < 0)

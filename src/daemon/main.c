@@ -36,11 +36,16 @@ static int parse_protection(const char *text, enum nft_protection *ret)
 static int parse_options(int argc, char **argv, struct options *options)
 {
 	static const struct option names[] = {
-		{ "socket", required_argument, NULL, 's' },	 { "state-dir", required_argument, NULL, 'd' },
-		{ "docker", required_argument, NULL, 'D' },	 { "no-docker", no_argument, NULL, 'n' },
-		{ "resolv-conf", required_argument, NULL, 'r' }, { "protection", required_argument, NULL, 'p' },
-		{ "log-level", required_argument, NULL, 'l' },	 { "foreground", no_argument, NULL, 'f' },
-		{ "version", no_argument, NULL, 'v' },		 { "help", no_argument, NULL, 'h' },
+		{ "socket", required_argument, NULL, 's' },
+		{ "state-dir", required_argument, NULL, 'd' },
+		{ "docker", required_argument, NULL, 'D' },
+		{ "no-docker", no_argument, NULL, 'n' },
+		{ "resolv-conf", required_argument, NULL, 'r' },
+		{ "protection", required_argument, NULL, 'p' },
+		{ "log-level", required_argument, NULL, 'l' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "version", no_argument, NULL, 'v' },
+		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
 	int option;

@@ -9,7 +9,9 @@
 #include "ruleset/compile.h"
 #include "verdict/changes.h"
 
-static const char *const protection_names[] = { [NFT_PERSIST] = "persist", [NFT_COPIES] = "copies", [NFT_PLAIN] = "plain" };
+static const char *const protection_names[] = {
+	[NFT_PERSIST] = "persist", [NFT_COPIES] = "copies", [NFT_PLAIN] = "plain"
+};
 
 static json_t *interfaces_with(const struct model *model, enum role role)
 {
@@ -23,8 +25,9 @@ static json_t *interfaces_with(const struct model *model, enum role role)
 
 static json_t *engine_to_json(const struct daemon *daemon)
 {
-	static const char *const states[] = { [ENGINE_ABSENT] = "absent", [ENGINE_RETRYING] = "retrying",
-					      [ENGINE_CONNECTED] = "connected" };
+	static const char *const states[] = {
+		[ENGINE_ABSENT] = "absent", [ENGINE_RETRYING] = "retrying", [ENGINE_CONNECTED] = "connected"
+	};
 
 	if (!daemon->engine)
 		return json_null();
@@ -61,13 +64,16 @@ static void note_networks(const struct daemon *daemon, json_t *notes)
 		const struct member *entry = policy_member(daemon->policy, MEMBER_NETWORK, network->name);
 
 		if (strcmp(network->driver, "macvlan") == 0 || strcmp(network->driver, "ipvlan") == 0)
-			sentence_add(notes, "network %s is %s: its traffic does not pass this machine's rules, spr cannot judge it",
-				     network->name, network->driver);
+			sentence_add(
+				notes,
+				"network %s is %s: its traffic does not pass this machine's rules, spr cannot judge it",
+				network->name, network->driver);
 		if (entry && entry->isolate > 0 && !bridge_netfilter)
-			sentence_add(notes,
-				     "network %s is to be isolated, but bridge-nf-call-iptables is off: inside one bridge "
-				     "its containers still reach each other",
-				     network->name);
+			sentence_add(
+				notes,
+				"network %s is to be isolated, but bridge-nf-call-iptables is off: inside one bridge "
+				"its containers still reach each other",
+				network->name);
 	}
 }
 
@@ -82,7 +88,8 @@ static void note_model(const struct daemon *daemon, json_t *notes)
 		if (selector_ambiguous(daemon->model, &clause->grant->from, &error) < 0 ||
 		    selector_ambiguous(daemon->model, &clause->grant->to, &error) < 0)
 			sentence_add(notes, "%s: %s%s", clause->meaning, error.text,
-				     clause->kind == CAUSE_ALLOW ? "; until then it opens nothing" : "; until then both are blocked");
+				     clause->kind == CAUSE_ALLOW ? "; until then it opens nothing" :
+								   "; until then both are blocked");
 	}
 }
 
@@ -95,10 +102,12 @@ json_t *report_notes(const struct daemon *daemon)
 	if (!daemon->active)
 		sentence_add(notes, "not enforcing: `spr up` closes the container networks");
 	else if (nft_protection(daemon->nft) == NFT_COPIES)
-		sentence_add(notes, "this kernel has no persistent tables (Linux 6.9 has): the rules stand twice instead, "
-				    "one copy against a flush by others, one against the end of sprd");
+		sentence_add(notes,
+			     "this kernel has no persistent tables (Linux 6.9 has): the rules stand twice instead, "
+			     "one copy against a flush by others, one against the end of sprd");
 	else if (nft_protection(daemon->nft) == NFT_PLAIN)
-		sentence_add(notes, "the table is not protected from other programs: what they change is put right at once");
+		sentence_add(notes,
+			     "the table is not protected from other programs: what they change is put right at once");
 	sentence_add(notes, "containers of one network can still forge each other's addresses: spr sees which bridge a "
 			    "packet comes from, not yet which port of it");
 	note_networks(daemon, notes);

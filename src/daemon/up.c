@@ -77,7 +77,9 @@ static json_t *closed(const struct daemon *daemon)
 	json_t *list = json_array();
 
 	sentence_add(list, "containers are reached by nobody but this machine and their own network");
-	sentence_add(list, "containers reach the internet and the resolver, and nothing private: no LAN, no upstream network, no service of this machine");
+	sentence_add(
+		list,
+		"containers reach the internet and the resolver, and nothing private: no LAN, no upstream network, no service of this machine");
 	sentence_add(list, "the addresses of other interfaces, 127.0.0.0/8 and forged sources from outside");
 	if (daemon->model->router)
 		sentence_add(list, "this machine and the way through it, but for what the policy says");
@@ -94,8 +96,10 @@ static json_t *left_alone(const struct daemon *daemon)
 		enum role role = daemon->model->roles[i].role;
 
 		if (role == ROLE_UPLINK || role == ROLE_OTHER)
-			sentence_add(list, "what comes to this machine by %s, and what passes between such interfaces: its own rules decide",
-				     daemon->model->roles[i].interface->name);
+			sentence_add(
+				list,
+				"what comes to this machine by %s, and what passes between such interfaces: its own rules decide",
+				daemon->model->roles[i].interface->name);
 	}
 	return list;
 }
@@ -120,9 +124,11 @@ static json_t *closed_ports(const struct daemon *daemon)
 		const struct port_front *front = &daemon->model->fronts[i];
 		char bind[ADDR_TEXT_MAX], proto[16], port[32], line[600];
 
-		if (front->class == FRONT_NOBODY || addr_is_loopback(&front->binding.host) || is_open_to_someone(daemon, front))
+		if (front->class == FRONT_NOBODY || addr_is_loopback(&front->binding.host) ||
+		    is_open_to_someone(daemon, front))
 			continue;
-		snprintf(port, sizeof(port), "%u/%s", front->binding.host_port, proto_name(front->binding.proto, proto));
+		snprintf(port, sizeof(port), "%u/%s", front->binding.host_port,
+			 proto_name(front->binding.proto, proto));
 		snprintf(line, sizeof(line), "spr publish %s --port %s --to %s", front->container->name, port,
 			 daemon->model->router ? "lan,internet" : "lan,upstream,internet");
 		json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s}", "container",

@@ -26,7 +26,7 @@ static void on_signal(uv_signal_t *handle, int number)
 struct ports {
 	struct port {
 		unsigned index, master;
-	} *ports;
+	} * ports;
 	size_t n_ports;
 };
 
@@ -217,8 +217,9 @@ int watch_start(struct daemon *daemon, struct error *error)
 void watch_stop(struct daemon *daemon)
 {
 	uv_handle_t *handles[] = {
-		(uv_handle_t *)&daemon->check,	    (uv_handle_t *)&daemon->clock,    (uv_handle_t *)&daemon->sigterm,
-		(uv_handle_t *)&daemon->sigint,	    (uv_handle_t *)&daemon->nft_poll, (uv_handle_t *)&daemon->links_poll,
+		(uv_handle_t *)&daemon->check,	      (uv_handle_t *)&daemon->clock,
+		(uv_handle_t *)&daemon->sigterm,      (uv_handle_t *)&daemon->sigint,
+		(uv_handle_t *)&daemon->nft_poll,     (uv_handle_t *)&daemon->links_poll,
 		(uv_handle_t *)&daemon->droplog_poll,
 	};
 

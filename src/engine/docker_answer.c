@@ -51,8 +51,7 @@ static enum place endpoint_place(struct docker_track *track, struct thing *netwo
 /* The endpoint at one of the other's addresses, in another inventory. */
 static struct endpoint *endpoint_in(const struct inventory *inventory, const struct endpoint *endpoint)
 {
-	return inventory_endpoint(inventory, endpoint->network,
-				  endpoint->ip4.family ? &endpoint->ip4 : &endpoint->ip6);
+	return inventory_endpoint(inventory, endpoint->network, endpoint->ip4.family ? &endpoint->ip4 : &endpoint->ip6);
 }
 
 /* What the network's endpoints shall be, as an inventory of its own; *ret_again when events overtook a part. */
@@ -225,8 +224,8 @@ static int apply_container(struct docker_track *track, struct thing *thing, stru
 		free(TAKE_PTR(container->ports));
 	}
 	if (track_want_bindings(track, thing->id, false) < 0 ||
-	    bindings_copy(thing_find(track, THING_BINDINGS, thing->id), &container->bindings,
-			  &container->n_bindings) < 0)
+	    bindings_copy(thing_find(track, THING_BINDINGS, thing->id), &container->bindings, &container->n_bindings) <
+		    0)
 		return -ENOMEM;
 	old = inventory_container(track->inventory, thing->id);
 	if (old && container_equal(old, container))
@@ -446,7 +445,8 @@ static void list_apply_containers(struct docker_track *track)
 		const struct thing *thing = thing_find(track, THING_CONTAINER, container->id);
 
 		if (strcmp(container->engine, DOCKER_ENGINE) != 0 ||
-		    (thing && (thing->listed == track->list.number || thing->touched > asked || thing->applied > asked)))
+		    (thing &&
+		     (thing->listed == track->list.number || thing->touched > asked || thing->applied > asked)))
 			continue;
 		track_drop_container(track, container->id);
 	}

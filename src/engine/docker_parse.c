@@ -149,7 +149,8 @@ static void get_mac(const json_t *object, const char *key, uint8_t ret[6])
 	if (!text || strlen(text) != 17 || strspn(text, "0123456789abcdefABCDEF:") != 17)
 		return;
 	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%n", &bytes[0], &bytes[1], &bytes[2], &bytes[3], &bytes[4], &bytes[5],
-		   &end) != 6 || end != 17)
+		   &end) != 6 ||
+	    end != 17)
 		return;
 	for (size_t i = 0; i < 6; i++)
 		ret[i] = (uint8_t)bytes[i];
@@ -431,7 +432,8 @@ static int get_fixed(const char *inner, const json_t *places, struct docker_bind
 /* What has no network of its own publishes nothing, whatever it says. */
 static bool mode_publishes(const char *mode)
 {
-	return !mode || (strcmp(mode, "host") != 0 && strcmp(mode, "none") != 0 && strncmp(mode, "container:", 10) != 0);
+	return !mode ||
+	       (strcmp(mode, "host") != 0 && strcmp(mode, "none") != 0 && strncmp(mode, "container:", 10) != 0);
 }
 
 int docker_parse_bindings(const char *text, size_t length, struct docker_bindings *ret, struct error *error)

@@ -414,4 +414,3 @@ bool docker_track_next(struct docker_track *track, bool urgent, struct docker_qu
 	thing_ask(track, thing, ret);
 	return true;
 }
-

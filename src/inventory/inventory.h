@@ -115,10 +115,13 @@ int inventory_put_endpoint(struct inventory *inventory, struct endpoint *endpoin
 
 /* Each drop is silent about what is not there. The order of what stays may change. */
 void inventory_drop_interface(struct inventory *inventory, unsigned index);
-void inventory_drop_network(struct inventory *inventory, const char *engine, const char *id); /* id NULL: all of the engine; and their endpoints */
-void inventory_drop_container(struct inventory *inventory, const char *engine, const char *id); /* id NULL: all of the engine */
+void inventory_drop_network(struct inventory *inventory, const char *engine,
+			    const char *id); /* id NULL: all of the engine; and their endpoints */
+void inventory_drop_container(struct inventory *inventory, const char *engine,
+			      const char *id); /* id NULL: all of the engine */
 void inventory_cut_endpoint(struct inventory *inventory, size_t i); /* the last one takes its place */
-void inventory_drop_endpoints(struct inventory *inventory, const char *network, const char *container); /* either may be NULL: any */
+void inventory_drop_endpoints(struct inventory *inventory, const char *network,
+			      const char *container); /* either may be NULL: any */
 
 void interface_clear(struct interface *interface);
 void network_clear(struct network *network);

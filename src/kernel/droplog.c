@@ -63,9 +63,10 @@ int droplog_open(uint16_t group, void (*each)(const struct drop *drop, void *dat
 	nlsocket_room(droplog->socket, ROOM);
 	r = droplog_bind(droplog);
 	if (r == -EPERM || r == -EBUSY) /* EPERM is also what the kernel says of a group that is taken */
-		return error_set(error, -r,
-				 "cannot read the packet log's group %u: another program reads it, or CAP_NET_ADMIN is missing",
-				 group);
+		return error_set(
+			error, -r,
+			"cannot read the packet log's group %u: another program reads it, or CAP_NET_ADMIN is missing",
+			group);
 	if (r < 0)
 		return error_set(error, -r, "cannot read the packet log's group %u: %s", group, strerror(-r));
 	*ret = TAKE_PTR(droplog);

@@ -152,9 +152,9 @@ static int take_routes(const struct nlmsghdr *message, void *data)
 static struct nlmsghdr *dump_request(char *buffer, uint16_t type, uint8_t family)
 {
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	size_t size = type == RTM_GETLINK   ? sizeof(struct ifinfomsg)
-		      : type == RTM_GETADDR ? sizeof(struct ifaddrmsg)
-					    : sizeof(struct rtmsg);
+	size_t size = type == RTM_GETLINK ? sizeof(struct ifinfomsg) :
+		      type == RTM_GETADDR ? sizeof(struct ifaddrmsg) :
+					    sizeof(struct rtmsg);
 
 	request->nlmsg_type = type;
 	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;

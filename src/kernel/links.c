@@ -161,8 +161,7 @@ static int links_catch_up(struct links *links, struct error *error)
 static int links_subscribe(struct links *links, struct error *error)
 {
 	static const unsigned groups[] = {
-		RTNLGRP_LINK,	     RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+		RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
 	};
 	int r = nlsocket_open(NETLINK_ROUTE, &links->query);
 
@@ -173,7 +172,8 @@ static int links_subscribe(struct links *links, struct error *error)
 	for (size_t i = 0; r == 0 && i < ELEMENTSOF(groups); i++)
 		r = nlsocket_join(links->events, groups[i]);
 	if (r < 0)
-		return error_set(error, -r, "cannot follow the interfaces of this machine by netlink: %s", strerror(-r));
+		return error_set(error, -r, "cannot follow the interfaces of this machine by netlink: %s",
+				 strerror(-r));
 	nlsocket_join(links->events, RTNLGRP_NEXTHOP); /* Linux 5.3 */
 	return 0;
 }
@@ -184,8 +184,7 @@ static int links_make_fd(struct links *links, struct error *error)
 
 	links->epoll = epoll_create1(EPOLL_CLOEXEC);
 	links->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	if (links->epoll < 0 || links->timer < 0 ||
-	    epoll_ctl(links->epoll, EPOLL_CTL_ADD, links->timer, &event) < 0 ||
+	if (links->epoll < 0 || links->timer < 0 || epoll_ctl(links->epoll, EPOLL_CTL_ADD, links->timer, &event) < 0 ||
 	    epoll_ctl(links->epoll, EPOLL_CTL_ADD, nlsocket_fd(links->events), &event) < 0)
 		return error_set(error, errno, "cannot wait for changes of interfaces: %s", strerror(errno));
 	return 0;

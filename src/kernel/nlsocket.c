@@ -159,8 +159,7 @@ static void nlsocket_take(struct nlsocket *socket, const struct nlmsghdr *messag
 			memcpy(&code, mnl_nlmsg_get_payload(message), sizeof(code));
 		if (code < 0)
 			answer_fail(answer, code);
-		if (message->nlmsg_type == NLMSG_ERROR &&
-		    mnl_nlmsg_get_payload_len(message) >= sizeof(struct nlmsgerr))
+		if (message->nlmsg_type == NLMSG_ERROR && mnl_nlmsg_get_payload_len(message) >= sizeof(struct nlmsgerr))
 			nlsocket_keep_message(socket, message);
 		answer->done = answer->done || message->nlmsg_seq == answer->last;
 		return;

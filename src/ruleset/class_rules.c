@@ -47,8 +47,8 @@ static struct set *list_set(struct ruleset *ruleset, struct class_sets *sets, bo
 
 static int put(struct ruleset *ruleset, struct class_sets *sets, const struct right *right, uint32_t target)
 {
-	enum list list = right->but_dns	   ? LIST_ZONES :
-			 right->all	   ? LIST_ALL :
+	enum list list = right->but_dns	 ? LIST_ZONES :
+			 right->all	 ? LIST_ALL :
 			 right->any_port ? LIST_PROTOS :
 					   LIST_PORTS;
 	struct set *set = list_set(ruleset, sets, right->deny, list);

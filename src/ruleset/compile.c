@@ -7,11 +7,13 @@
 
 #include "verdict/verdict.h"
 
+/* clang-format off */
 #define ONE(a) 1, { FIELD_##a }
 #define TWO(a, b) 2, { FIELD_##a, FIELD_##b }
 #define THREE(a, b, c) 3, { FIELD_##a, FIELD_##b, FIELD_##c }
 #define FIVE(a, b, c, d, e) 5, { FIELD_##a, FIELD_##b, FIELD_##c, FIELD_##d, FIELD_##e }
 #define FOUR(a, b, c, d) 4, { FIELD_##a, FIELD_##b, FIELD_##c, FIELD_##d }
+/* clang-format on */
 
 #define NOBODY 0xffff /* the target of a port that nobody may reach: no class has this number */
 
@@ -78,6 +80,7 @@ static const struct set_row {
 	{ "dhcp_servers", DATA_NONE, PLAIN, 0, ONE(TH_DPORT) },
 };
 
+/* clang-format off */
 static const struct {
 	const char *set;
 	uint32_t number;
@@ -104,6 +107,7 @@ static const struct {
 	{ "dhcp_servers", 67 },
 	{ "dhcp_servers", 547 },
 };
+/* clang-format on */
 
 static int add_sets(struct ruleset *ruleset)
 {
@@ -268,7 +272,8 @@ static int put_locations(struct ruleset *ruleset, const struct model *model, str
 			return error_memory(error);
 	}
 	if (n_ranges > COMPILE_RANGES_MAX)
-		return error_set(error, E2BIG, "rules and routes make %zu address ranges, more than %d: use fewer or larger sources",
+		return error_set(error, E2BIG,
+				 "rules and routes make %zu address ranges, more than %d: use fewer or larger sources",
 				 n_ranges, COMPILE_RANGES_MAX);
 	return 0;
 }

@@ -8,8 +8,9 @@
 #include <string.h>
 
 static const char *const hook_names[] = {
-	[HOOK_PREROUTING] = "prerouting", [HOOK_INPUT] = "input",	      [HOOK_FORWARD] = "forward",
-	[HOOK_OUTPUT] = "output",	  [HOOK_POSTROUTING] = "postrouting",
+	[HOOK_PREROUTING] = "prerouting",   [HOOK_INPUT] = "input",
+	[HOOK_FORWARD] = "forward",	    [HOOK_OUTPUT] = "output",
+	[HOOK_POSTROUTING] = "postrouting",
 };
 
 static const char *const verdict_names[] = {
@@ -23,15 +24,24 @@ static const struct word {
 	uint64_t value;
 	const char *text;
 } words[] = {
-	{ FIELD_NFPROTO, 2, "ipv4" },		   { FIELD_NFPROTO, 10, "ipv6" },
-	{ FIELD_CT_STATE, 1, "invalid" },	   { FIELD_CT_STATE, 2, "established" },
-	{ FIELD_CT_STATE, 4, "related" },	   { FIELD_CT_STATE, 8, "new" },
-	{ FIELD_CT_DIRECTION, 0, "original" },	   { FIELD_CT_DIRECTION, 1, "reply" },
-	{ FIELD_CT_STATUS, 0x20, "dnat" },	   { FIELD_FIB_DADDR_TYPE, 2, "local" },
-	{ FIELD_FIB_DADDR_IIF_TYPE, 2, "local" },  { FIELD_FIB_DADDR_TYPE, 3, "broadcast" },
-	{ FIELD_FIB_DADDR_IIF_TYPE, 3, "broadcast" }, { FIELD_FIB_SADDR_TYPE, 2, "local" },
-	{ FIELD_FIB_SADDR_IIF_OIF, 0, "missing" }, { FIELD_FIB_SADDR_IIF_OIF, 1, "exists" },
-	{ FIELD_IP_LSRR, 1, "exists" },		   { FIELD_IP_SSRR, 1, "exists" },
+	{ FIELD_NFPROTO, 2, "ipv4" },
+	{ FIELD_NFPROTO, 10, "ipv6" },
+	{ FIELD_CT_STATE, 1, "invalid" },
+	{ FIELD_CT_STATE, 2, "established" },
+	{ FIELD_CT_STATE, 4, "related" },
+	{ FIELD_CT_STATE, 8, "new" },
+	{ FIELD_CT_DIRECTION, 0, "original" },
+	{ FIELD_CT_DIRECTION, 1, "reply" },
+	{ FIELD_CT_STATUS, 0x20, "dnat" },
+	{ FIELD_FIB_DADDR_TYPE, 2, "local" },
+	{ FIELD_FIB_DADDR_IIF_TYPE, 2, "local" },
+	{ FIELD_FIB_DADDR_TYPE, 3, "broadcast" },
+	{ FIELD_FIB_DADDR_IIF_TYPE, 3, "broadcast" },
+	{ FIELD_FIB_SADDR_TYPE, 2, "local" },
+	{ FIELD_FIB_SADDR_IIF_OIF, 0, "missing" },
+	{ FIELD_FIB_SADDR_IIF_OIF, 1, "exists" },
+	{ FIELD_IP_LSRR, 1, "exists" },
+	{ FIELD_IP_SSRR, 1, "exists" },
 };
 
 static const char *word_of(enum field field, uint64_t value)

@@ -259,9 +259,9 @@ int set_diff(const struct set *from, const struct set *to,
 	int r = 0;
 
 	while (r >= 0 && (i < n_from || k < to->n_elements)) {
-		int order = i == n_from	       ? 1 :
+		int order = i == n_from		? 1 :
 			    k == to->n_elements ? -1 :
-						 element_compare(&from->elements[i], &to->elements[k]);
+						  element_compare(&from->elements[i], &to->elements[k]);
 
 		if (order == 0 && element_same_data(&from->elements[i], &to->elements[k])) {
 			i++, k++;

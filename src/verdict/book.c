@@ -30,7 +30,7 @@ struct class_book *class_book_free(struct class_book *book)
 
 	if (!book)
 		return NULL;
-	HASH_ITER (hh, book->pages, page, next) {
+	HASH_ITER(hh, book->pages, page, next) {
 		HASH_DEL(book->pages, page);
 		free(page);
 	}

@@ -237,7 +237,7 @@ int classes_fill(struct model *model, struct class_book *book)
 		if (r >= 0 && !model->locations[i].interface[0] && !model->locations[i].single)
 			model->host = model->locations[i].class;
 	}
-	HASH_ITER (hh, known, item, next) {
+	HASH_ITER(hh, known, item, next) {
 		HASH_DEL(known, item);
 		free(item);
 	}

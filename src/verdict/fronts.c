@@ -120,7 +120,7 @@ int fronts_fill(struct model *model)
 	for (enum rank rank = RANK_PUBLISHED; rank <= RANK_NOBODY; rank++)
 		for (size_t i = 0; i < model->inventory->n_containers && r >= 0; i++)
 			r = add_container(&fill, &model->inventory->containers[i], rank);
-	HASH_ITER (hh, fill.taken, taken, next) {
+	HASH_ITER(hh, fill.taken, taken, next) {
 		HASH_DEL(fill.taken, taken);
 		free(taken);
 	}

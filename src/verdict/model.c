@@ -30,7 +30,7 @@ static void index_free(struct location_index *index)
 
 	if (!index)
 		return;
-	HASH_ITER (hh, index->spots, spot, next) {
+	HASH_ITER(hh, index->spots, spot, next) {
 		HASH_DEL(index->spots, spot);
 		free(spot);
 	}

@@ -36,7 +36,9 @@ struct right {
 };
 
 /* All identities with exactly the same rights. */
-struct class {
+/* clang-format off: "class" is a word of another language */
+struct class
+{
 	uint32_t number; /* in the kernel; the same number never means anything else */
 	uint32_t front; /* number of its published ports as a target, 0 without any */
 	unsigned policies;
@@ -54,6 +56,7 @@ struct class {
 	struct right *rights; /* as a source, sorted by target, denials first */
 	size_t n_rights;
 };
+/* clang-format on */
 
 /* Who is at an address: a container's endpoint, a rule's range, or just a part of a zone. */
 struct location {

@@ -118,7 +118,9 @@ static int add_dns(struct model *model, size_t from, size_t to)
 
 	for (size_t i = 0; i < ELEMENTSOF(protos) && r >= 0; i++)
 		r = right_add(model, from, to,
-			      &(struct right){ .proto = protos[i], .first = 53, .last = 53,
+			      &(struct right){ .proto = protos[i],
+					       .first = 53,
+					       .last = 53,
 					       .cause = { CAUSE_POLICY, POLICY_DNS, NULL } });
 	return r;
 }
@@ -171,8 +173,7 @@ static int add_port(struct model *model, size_t from, size_t to, const struct ri
 
 static int add_clause(struct model *model, const struct clause *clause, size_t from, size_t to)
 {
-	struct right right = { .deny = clause->kind == CAUSE_BLOCK,
-			       .cause = { clause->kind, clause->index, NULL } };
+	struct right right = { .deny = clause->kind == CAUSE_BLOCK, .cause = { clause->kind, clause->index, NULL } };
 	int r = 0;
 
 	if (clause->kind == CAUSE_PUBLISH) {

@@ -27,7 +27,8 @@ unsigned location_policies(const struct location *location, const struct policy 
 {
 	if (location->entry)
 		return location->entry->policies;
-	return location->network && !location->network->internal && !is_doubtful(location) ? POLICY_WAN | POLICY_DNS : 0;
+	return location->network && !location->network->internal && !is_doubtful(location) ? POLICY_WAN | POLICY_DNS :
+											     0;
 }
 
 static int text_compare(const void *a, const void *b)

@@ -104,8 +104,7 @@ static bool is_own(const struct inventory *inventory, const struct addr *addr)
 			struct range range = prefix_range(prefix);
 
 			if (addr_compare(&prefix->addr, addr) == 0 ||
-			    (addr->family == AF_INET6 && prefix->length < 127 &&
-			     addr_compare(&range.first, addr) == 0))
+			    (addr->family == AF_INET6 && prefix->length < 127 && addr_compare(&range.first, addr) == 0))
 				return true;
 		}
 	return false;
@@ -202,9 +201,8 @@ static bool is_unaddressed(const struct packet *packet)
 	if (packet->from.family == AF_INET)
 		return addr_is_any(&packet->from) && packet->proto == IPPROTO_UDP && packet->from_port == 68 &&
 		       packet->dialled_port == 67;
-	return addr_is_link_local(&packet->from) ||
-	       (addr_is_any(&packet->from) && packet->proto == IPPROTO_ICMPV6 &&
-		ONE_OF(packet->icmp_type, 131, 133, 135, 143));
+	return addr_is_link_local(&packet->from) || (addr_is_any(&packet->from) && packet->proto == IPPROTO_ICMPV6 &&
+						     ONE_OF(packet->icmp_type, 131, 133, 135, 143));
 }
 
 static bool is_muted(const struct model *model, const struct packet *packet, struct decision *ret)
@@ -355,8 +353,8 @@ static bool judge(const struct model *model, const struct packet *packet, struct
 	if (!target.known)
 		return drop(ret, REASON_UNKNOWN_TARGET);
 	if (is_dnat(packet) && !target.front)
-		ret->right = class_right(model, ret->from->class, target.class, true, packet->proto,
-					 packet->dialled_port);
+		ret->right =
+			class_right(model, ret->from->class, target.class, true, packet->proto, packet->dialled_port);
 	if (!ret->right || ret->right->deny)
 		return drop(ret, REASON_NO_GRANT);
 	return pass(ret);

@@ -20,13 +20,17 @@ static const struct {
 	const char *prefix;
 	unsigned zones;
 } special[] = {
-	{ "0.0.0.0/0", INTERNET },	{ "0.0.0.0/8", UPSTREAM },	 { "10.0.0.0/8", UPSTREAM },
-	{ "100.64.0.0/10", UPSTREAM },	{ "127.0.0.0/8", UPSTREAM },	 { "169.254.0.0/16", UPSTREAM },
-	{ "172.16.0.0/12", UPSTREAM },	{ "192.0.0.0/24", UPSTREAM },	 { "192.0.2.0/24", UPSTREAM },
-	{ "192.88.99.0/24", UPSTREAM }, { "192.168.0.0/16", UPSTREAM },	 { "198.18.0.0/15", UPSTREAM },
-	{ "198.51.100.0/24", UPSTREAM }, { "203.0.113.0/24", UPSTREAM }, { "224.0.0.0/3", UPSTREAM },
-	{ "::/0", UPSTREAM },		{ "2000::/3", INTERNET },	 { "2001::/23", UPSTREAM },
-	{ "2001:db8::/32", UPSTREAM },	{ "2002::/16", UPSTREAM },	 { "3fff::/20", UPSTREAM },
+	{ "0.0.0.0/0", INTERNET },	 { "0.0.0.0/8", UPSTREAM },
+	{ "10.0.0.0/8", UPSTREAM },	 { "100.64.0.0/10", UPSTREAM },
+	{ "127.0.0.0/8", UPSTREAM },	 { "169.254.0.0/16", UPSTREAM },
+	{ "172.16.0.0/12", UPSTREAM },	 { "192.0.0.0/24", UPSTREAM },
+	{ "192.0.2.0/24", UPSTREAM },	 { "192.88.99.0/24", UPSTREAM },
+	{ "192.168.0.0/16", UPSTREAM },	 { "198.18.0.0/15", UPSTREAM },
+	{ "198.51.100.0/24", UPSTREAM }, { "203.0.113.0/24", UPSTREAM },
+	{ "224.0.0.0/3", UPSTREAM },	 { "::/0", UPSTREAM },
+	{ "2000::/3", INTERNET },	 { "2001::/23", UPSTREAM },
+	{ "2001:db8::/32", UPSTREAM },	 { "2002::/16", UPSTREAM },
+	{ "3fff::/20", UPSTREAM },
 };
 
 static int add(struct layer **layers, size_t *n, const struct prefix *prefix, unsigned zones)

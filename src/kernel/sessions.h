@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_KERNEL_SESSIONS_H
+#define SPR_KERNEL_SESSIONS_H
+
+#include "base/error.h"
+
+struct flow;
+
+/*
+ * Calls `each` for every TCP session that this machine serves: one that is established at a port it listens on, as a
+ * flow from the client. For what was open before connection tracking was. A negative return of `each` ends it and is
+ * returned. Read from /proc/net/tcp and tcp6 (proc(5)) of this network namespace.
+ */
+int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, struct error *error);
+
+#endif
