@@ -68,6 +68,10 @@ lint:
 	@tools/install-deps lint
 	tests/run --build $(BUILD) lint
 
+format:
+	@tools/install-deps lint
+	find src tests bench -name '*.[ch]' -exec clang-format -i {} +
+
 fuzz:
 	@tools/install-deps fuzz
 	tests/fuzz/run $(SECONDS)
@@ -75,4 +79,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all configured programs install up down uninstall test demo lint fuzz clean
+.PHONY: all configured programs install up down uninstall test demo lint format fuzz clean

@@ -6,7 +6,7 @@
 
 #define STMTS_MAX 8
 
-/* clang-format off: a macro a line */
+/* clang-format off */
 #define N_ARGS_(a, b, c, d, e, n, ...) n
 #define N_ARGS(...) N_ARGS_(__VA_ARGS__, 5, 4, 3, 2, 1)
 #define F1(a) FIELD_##a
@@ -18,10 +18,7 @@
 #define PASTE(a, b) PASTE_(a, b)
 #define FIELDS(...) .n_fields = N_ARGS(__VA_ARGS__), .fields = { PASTE(F, N_ARGS(__VA_ARGS__))(__VA_ARGS__) }
 
-#define COMPARE(field, ...)                                                                                            \
-	{                                                                                                              \
-		.kind = STMT_COMPARE, FIELDS(field), __VA_ARGS__                                                       \
-	}
+#define COMPARE(field, ...) { .kind = STMT_COMPARE, FIELDS(field), __VA_ARGS__ }
 #define IS(field, number) COMPARE(field, .value = (number))
 #define NOT(field, number) COMPARE(field, .value = (number), .negate = true)
 #define BITS(field, bits) COMPARE(field, .mask = (bits), .negate = true) /* any of them is set */
@@ -37,65 +34,23 @@
 #define IPV6 IS(NFPROTO, 10)
 #define PROTO(number) IS(L4PROTO, number)
 
-#define IN(set, ...)                                                                                                   \
-	{                                                                                                              \
-		.kind = STMT_IN, .name = (set), FIELDS(__VA_ARGS__)                                                    \
-	}
-#define NOT_IN(set, ...)                                                                                               \
-	{                                                                                                              \
-		.kind = STMT_IN, .name = (set), .negate = true, FIELDS(__VA_ARGS__)                                    \
-	}
-#define VMAP(set, ...)                                                                                                 \
-	{                                                                                                              \
-		.kind = STMT_VMAP, .name = (set), FIELDS(__VA_ARGS__)                                                  \
-	}
-#define PRIORITY_MAP(set, ...)                                                                                         \
-	{                                                                                                              \
-		.kind = STMT_PRIORITY_MAP, .name = (set), FIELDS(__VA_ARGS__)                                          \
-	}
-#define SET_PRIORITY(number)                                                                                           \
-	{                                                                                                              \
-		.kind = STMT_PRIORITY, .value = (number)                                                               \
-	}
-#define SET_MARK                                                                                                       \
-	{                                                                                                              \
-		.kind = STMT_MARK, .mask = (uint32_t)~ACCEPT_BIT, .value = ACCEPT_BIT                                  \
-	}
-#define CLEAR_MARK                                                                                                     \
-	{                                                                                                              \
-		.kind = STMT_MARK, .mask = (uint32_t)~ACCEPT_BIT                                                       \
-	}
-#define COUNT_OVER(set, field, number)                                                                                 \
-	{                                                                                                              \
-		.kind = STMT_COUNT_OVER, .name = (set), FIELDS(field), .value = (number)                               \
-	}
-#define LIMIT(rate)                                                                                                    \
-	{                                                                                                              \
-		.kind = STMT_LIMIT, .value = (rate)                                                                    \
-	}
-#define LOG(prefix)                                                                                                    \
-	{                                                                                                              \
-		.kind = STMT_LOG, .name = (prefix), .value = LOG_GROUP                                                 \
-	}
-#define COUNTER                                                                                                        \
-	{                                                                                                              \
-		.kind = STMT_COUNTER                                                                                   \
-	}
-#define VERDICT(what)                                                                                                  \
-	{                                                                                                              \
-		.kind = STMT_VERDICT, .code = (what)                                                                   \
-	}
+#define IN(set, ...) { .kind = STMT_IN, .name = (set), FIELDS(__VA_ARGS__) }
+#define NOT_IN(set, ...) { .kind = STMT_IN, .name = (set), .negate = true, FIELDS(__VA_ARGS__) }
+#define VMAP(set, ...) { .kind = STMT_VMAP, .name = (set), FIELDS(__VA_ARGS__) }
+#define PRIORITY_MAP(set, ...) { .kind = STMT_PRIORITY_MAP, .name = (set), FIELDS(__VA_ARGS__) }
+#define SET_PRIORITY(number) { .kind = STMT_PRIORITY, .value = (number) }
+#define SET_MARK { .kind = STMT_MARK, .mask = (uint32_t)~ACCEPT_BIT, .value = ACCEPT_BIT }
+#define CLEAR_MARK { .kind = STMT_MARK, .mask = (uint32_t)~ACCEPT_BIT }
+#define COUNT_OVER(set, field, number) { .kind = STMT_COUNT_OVER, .name = (set), FIELDS(field), .value = (number) }
+#define LIMIT(rate) { .kind = STMT_LIMIT, .value = (rate) }
+#define LOG(prefix) { .kind = STMT_LOG, .name = (prefix), .value = LOG_GROUP }
+#define COUNTER { .kind = STMT_COUNTER }
+#define VERDICT(what) { .kind = STMT_VERDICT, .code = (what) }
 #define ACCEPT VERDICT(CODE_ACCEPT)
 #define DROP VERDICT(CODE_DROP)
 #define RETURN VERDICT(CODE_RETURN)
-#define GOTO(chain)                                                                                                    \
-	{                                                                                                              \
-		.kind = STMT_VERDICT, .code = CODE_GOTO, .name = (chain)                                               \
-	}
-#define JUMP(chain)                                                                                                    \
-	{                                                                                                              \
-		.kind = STMT_VERDICT, .code = CODE_JUMP, .name = (chain)                                               \
-	}
+#define GOTO(chain) { .kind = STMT_VERDICT, .code = CODE_GOTO, .name = (chain) }
+#define JUMP(chain) { .kind = STMT_VERDICT, .code = CODE_JUMP, .name = (chain) }
 /* clang-format on */
 
 #endif

@@ -36,9 +36,8 @@ struct right {
 };
 
 /* All identities with exactly the same rights. */
-/* clang-format off: "class" is a word of another language */
-struct class
-{
+/* clang-format off */
+struct class {
 	uint32_t number; /* in the kernel; the same number never means anything else */
 	uint32_t front; /* number of its published ports as a target, 0 without any */
 	unsigned policies;

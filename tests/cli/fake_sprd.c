@@ -20,14 +20,13 @@ static const struct answer {
 	  " \"interfaces\": 5, \"classes\": 4}, \"waiting\": [\"virbr0\"], \"uplinks\": [\"eth0\"], \"lans\": [],"
 	  " \"resolver\": \"192.168.1.1\", \"drops\": [{\"reason\": \"no-grant\", \"packets\": 41},"
 	  " {\"reason\": \"spoofed\", \"packets\": 2}], \"notes\": [\"docker-proxy is on\"]}" },
-	{ "up",
-	  "{\"changed\": true, \"found\": [\"2 container networks with 3 containers\", \"1 uplink: eth0\"],"
-	  " \"closed\": [\"3 published ports, to everyone but this host\"], \"ports\": ["
-	  "{\"container\": \"web\", \"port\": \"8080/tcp\", \"bind\": \"0.0.0.0\","
-	  " \"line\": \"spr publish web --port 8080/tcp --to internet,lan\"},"
-	  "{\"container\": \"jellyfin\", \"port\": \"8096/tcp\", \"bind\": \"192.168.1.5\","
-	  " \"line\": \"spr publish jellyfin --port 8096/tcp --to lan\"}],"
-	  " \"left_alone\": [\"input rules of this machine\"], \"next\": [\"spr list containers\"]}" },
+	{ "up", "{\"changed\": true, \"found\": [\"2 container networks with 3 containers\", \"1 uplink: eth0\"],"
+		" \"closed\": [\"3 published ports, to everyone but this host\"], \"ports\": ["
+		"{\"container\": \"web\", \"port\": \"8080/tcp\", \"bind\": \"0.0.0.0\","
+		" \"line\": \"spr publish web --port 8080/tcp --to internet,lan\"},"
+		"{\"container\": \"jellyfin\", \"port\": \"8096/tcp\", \"bind\": \"192.168.1.5\","
+		" \"line\": \"spr publish jellyfin --port 8096/tcp --to lan\"}],"
+		" \"left_alone\": [\"input rules of this machine\"], \"next\": [\"spr list containers\"]}" },
 	{ "down", "{\"changed\": true, \"did\": [\"removed the tables\"]}" },
 	{ "list",
 	  "{\"columns\": [\"name\", \"groups\", \"ports\", \"running\", \"note\"], \"rows\": ["

@@ -152,8 +152,8 @@ static void service_parse(char *spec)
 static size_t dns_answer(unsigned char *message, size_t length, size_t size)
 {
 	static const unsigned char a[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4, 50, 0, 0, 10 };
-	static const unsigned char aaaa[] = { 0xc0, 12, 0,	28,   0, 1,    0, 0, 0, 1, 0, 16, 0x26, 0,
-					      0,    0x50, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,	 0,    0x10 };
+	static const unsigned char aaaa[] = { 0xc0, 12,	  0, 28, 0, 1, 0, 0, 0, 1, 0, 16, 0x26, 0,
+					      0,    0x50, 0, 0,	 0, 0, 0, 0, 0, 0, 0, 0,  0,	0x10 };
 	size_t end = 12;
 	bool six;
 

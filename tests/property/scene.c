@@ -41,12 +41,20 @@ static const struct kind {
 } kinds[] = {
 	{ "up0", 100, 20, { "10.99.0.2/24", "60.1.0.2/24" }, { "2600:99::2/64", "fd00:99::2/64" }, { "default" } },
 	{ "up1", 30, 0, { "10.98.0.2/24", "60.2.0.2/24" }, { "2600:98::2/64", "2600:98::2/64" }, { "default" } },
-	{ "lan0", 75, 50, { "192.168.77.1/24", "60.7.0.1/25" }, { "2600:77::1/64", "fd00:77::1/64" },
+	{ "lan0",
+	  75,
+	  50,
+	  { "192.168.77.1/24", "60.7.0.1/25" },
+	  { "2600:77::1/64", "fd00:77::1/64" },
 	  { "192.168.79.0/24", "2600:79::/48", "61.0.0.0/16" } },
 	{ "lan1", 30, 50, { "192.168.78.1/24", "192.168.78.1/24" }, { "2600:78::1/64", "" }, { NULL } },
 	{ "oth0", 60, 50, { "192.168.122.1/24", "192.168.122.1/24" }, { "fd00:122::1/64", "" }, { "62.0.0.0/24" } },
 	{ "unk0", 60, 30, { "10.77.0.1/24", "10.77.0.1/24" }, { "2600:88::1/64", "" }, { "10.88.0.0/16" } },
-	{ "ovl0", 50, 0, { "100.100.0.1/24", "100.100.0.1/32" }, { "fd00:100::1/64", "fd00:100::1/128" },
+	{ "ovl0",
+	  50,
+	  0,
+	  { "100.100.0.1/24", "100.100.0.1/32" },
+	  { "fd00:100::1/64", "fd00:100::1/128" },
 	  { "100.64.0.0/10", "10.123.0.0/16", "fd7a::/32" } },
 	{ "br-a", 100, 100, { "172.30.1.1/24", "172.30.1.1/24" }, { "fd00:30:1::1/64", "2600:d0:1::1/64" }, { NULL } },
 	{ "br-b", 100, 100, { "172.30.2.1/24", "172.30.2.1/24" }, { "fd00:30:2::1/64", "" }, { NULL } },
@@ -93,7 +101,8 @@ static void make_links(const struct scene *scene)
 			fprintf(ip, "link add %s type bridge mcast_snooping 0\n", name);
 			fprintf(ip, "link set %s-p master %s\nlink set %s-p up\n", name, name, name);
 		}
-		fprintf(ip, "link set %s address 02:00:00:00:00:%02x arp off\nlink set %s up\n", name, nic->mac[5], name);
+		fprintf(ip, "link set %s address 02:00:00:00:00:%02x arp off\nlink set %s up\n", name, nic->mac[5],
+			name);
 	}
 	MUST(pclose(ip) == 0);
 }
@@ -169,13 +178,14 @@ static void make_namespaces(struct scene *scene)
 }
 
 /* Who passed our chains is logged behind them; this machine itself says nothing, but for what the test sends from it. */
-static const char probe[] = "table inet probe {\n"
-			    "chain raw { type filter hook output priority -300; policy drop;\n meta mark 0x77 accept\n }\n"
-			    "chain forward { type filter hook forward priority 100;\n"
-			    " log prefix \"pass\" group 5392 snaplen 128\n }\n"
-			    "chain input { type filter hook input priority 100;\n"
-			    " log prefix \"pass\" group 5392 snaplen 128\n }\n"
-			    "}\n";
+static const char probe[] =
+	"table inet probe {\n"
+	"chain raw { type filter hook output priority -300; policy drop;\n meta mark 0x77 accept\n }\n"
+	"chain forward { type filter hook forward priority 100;\n"
+	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	"chain input { type filter hook input priority 100;\n"
+	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	"}\n";
 
 static void make_probe(void)
 {

@@ -140,9 +140,8 @@ static int setup(void **state)
 	assert_non_null(mkdtemp(fixture->directory));
 	snprintf(fixture->path, sizeof(fixture->path), "%s/run/sock", fixture->directory);
 	assert_int_equal(uv_loop_init(&fixture->loop), 0);
-	assert_int_equal(api_listen(&fixture->loop, fixture->path, calls, ELEMENTSOF(calls), fixture, &fixture->api,
-				    &error),
-			 0);
+	assert_int_equal(
+		api_listen(&fixture->loop, fixture->path, calls, ELEMENTSOF(calls), fixture, &fixture->api, &error), 0);
 	assert_int_equal(pthread_create(&fixture->thread, NULL, serve, fixture), 0);
 	*state = fixture;
 	return 0;
@@ -281,8 +280,17 @@ static void test_errors(void **state)
 static void test_garbage(void **state)
 {
 	static const char *const lines[] = {
-		"\n", "{\n", "[]\n", "null\n", "\"call\"\n", "{}\n", "{\"call\":1}\n", "{\"call\":\"echo\"} x\n",
-		"{\"call\":\"echo\",\"call\":\"echo\"}\n", "{\"call\":\"\xff\"}\n", "{\"call\":\"a\\u0000\"}\n",
+		"\n",
+		"{\n",
+		"[]\n",
+		"null\n",
+		"\"call\"\n",
+		"{}\n",
+		"{\"call\":1}\n",
+		"{\"call\":\"echo\"} x\n",
+		"{\"call\":\"echo\",\"call\":\"echo\"}\n",
+		"{\"call\":\"\xff\"}\n",
+		"{\"call\":\"a\\u0000\"}\n",
 		"\x01\x02\r\n",
 	};
 	struct fixture *fixture = *state;

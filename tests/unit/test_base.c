@@ -34,8 +34,14 @@ static struct prefix prefix(const char *text)
 static void test_addr_text(void **state)
 {
 	static const char *const texts[][2] = {
-		{ "0.0.0.0" }, { "255.255.255.255" }, { "10.0.0.1" }, { "::" }, { "::1" }, { "fe80::1" },
-		{ "2001:DB8:0:0::1", "2001:db8::1" }, { "::ffff:10.0.0.1" },
+		{ "0.0.0.0" },
+		{ "255.255.255.255" },
+		{ "10.0.0.1" },
+		{ "::" },
+		{ "::1" },
+		{ "fe80::1" },
+		{ "2001:DB8:0:0::1", "2001:db8::1" },
+		{ "::ffff:10.0.0.1" },
 	};
 	char buffer[ADDR_TEXT_MAX];
 
@@ -50,8 +56,8 @@ static void test_addr_text(void **state)
 static void test_addr_refused(void **state)
 {
 	static const char *const texts[] = {
-		"",	   "1",		 "1.2.3",     "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ", " 1.2.3.4",
-		"1.2.3.4/8", "localhost", "fe80::1%eth0", ":::",	   "1::2::3",	"::g",	    "0x1.2.3.4", "1.2.3.-4",
+		"",	     "1",	  "1.2.3",	  "1.2.3.4.5", "1.2.3.256", "01.2.3.4", "1.2.3.4 ",  " 1.2.3.4",
+		"1.2.3.4/8", "localhost", "fe80::1%eth0", ":::",       "1::2::3",   "::g",	"0x1.2.3.4", "1.2.3.-4",
 	};
 	struct addr addr = { .family = 99 };
 
@@ -63,12 +69,20 @@ static void test_addr_refused(void **state)
 static void test_prefix_text(void **state)
 {
 	static const char *const texts[][2] = {
-		{ "10.0.0.0/8" }, { "192.168.1.5/24" }, { "1.2.3.4/32", "1.2.3.4" }, { "1.2.3.4" }, { "0.0.0.0/0" },
-		{ "::/0" }, { "fd00::1/128", "fd00::1" }, { "2600::/3" },
+		{ "10.0.0.0/8" }, { "192.168.1.5/24" }, { "1.2.3.4/32", "1.2.3.4" },  { "1.2.3.4" },
+		{ "0.0.0.0/0" },  { "::/0" },		{ "fd00::1/128", "fd00::1" }, { "2600::/3" },
 	};
 	static const char *const refused[] = {
-		"10.0.0.0/33", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/+8", "10.0.0.0/ 8", "10.0.0.0/8x", "::/129", "/8",
-		"10.0.0.0//8", "10.0.0.0/4294967304",
+		"10.0.0.0/33",
+		"10.0.0.0/",
+		"10.0.0.0/-1",
+		"10.0.0.0/+8",
+		"10.0.0.0/ 8",
+		"10.0.0.0/8x",
+		"::/129",
+		"/8",
+		"10.0.0.0//8",
+		"10.0.0.0/4294967304",
 		"1111111111111111111111111111111111111111111111111111111111111111/8",
 	};
 	struct prefix untouched = { .length = 77 };
@@ -136,10 +150,12 @@ static void test_kinds(void **state)
 		const char *text;
 		bool loopback, link_local;
 	} rows[] = {
-		{ "127.0.0.1", true, false },	{ "127.255.255.255", true, false }, { "128.0.0.1", false, false },
-		{ "::1", true, false },		{ "::2", false, false },	    { "169.254.9.9", false, true },
-		{ "169.253.9.9", false, false }, { "fe80::1", false, true },	    { "febf::1", false, true },
-		{ "fec0::1", false, false },	{ "fe7f::1", false, false },	    { "0.0.0.1", false, false },
+		{ "127.0.0.1", true, false },	 { "127.255.255.255", true, false },
+		{ "128.0.0.1", false, false },	 { "::1", true, false },
+		{ "::2", false, false },	 { "169.254.9.9", false, true },
+		{ "169.253.9.9", false, false }, { "fe80::1", false, true },
+		{ "febf::1", false, true },	 { "fec0::1", false, false },
+		{ "fe7f::1", false, false },	 { "0.0.0.1", false, false },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -152,7 +168,9 @@ static void test_kinds(void **state)
 
 static void test_order(void **state)
 {
-	static const char *const sorted[] = { "0.0.0.0", "9.255.255.255", "10.0.0.0", "255.0.0.0", "::", "::1", "fd00::" };
+	static const char *const sorted[] = {
+		"0.0.0.0", "9.255.255.255", "10.0.0.0", "255.0.0.0", "::", "::1", "fd00::"
+	};
 
 	for (size_t i = 0; i < ELEMENTSOF(sorted); i++)
 		for (size_t k = 0; k < ELEMENTSOF(sorted); k++) {

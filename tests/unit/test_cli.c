@@ -57,8 +57,7 @@ static void test_requests(void **state)
 		{ "allow group:family nas:445/tcp --for 2h",
 		  "{'call':'allow','for':7200,'force':false,'from':'group:family','ports':['445/tcp'],'remove':false,"
 		  "'to':'nas'}" },
-		{ "allow --remove A B",
-		  "{'call':'allow','force':false,'from':'A','ports':[],'remove':true,'to':'B'}" },
+		{ "allow --remove A B", "{'call':'allow','force':false,'from':'A','ports':[],'remove':true,'to':'B'}" },
 		{ "allow A --comment why B",
 		  "{'call':'allow','comment':'why','force':false,'from':'A','ports':[],'remove':false,'to':'B'}" },
 		{ "block tv internet",
@@ -243,12 +242,19 @@ static void test_hostile_text(void **state)
 		const char *text, *shown;
 	} cases[] = {
 		{ "plain text", "plain text" },
-		{ "K\xc3\xbc" "che \xe6\x97\xa5", "K\xc3\xbc" "che \xe6\x97\xa5" },
+		{ "K\xc3\xbc"
+		  "che \xe6\x97\xa5",
+		  "K\xc3\xbc"
+		  "che \xe6\x97\xa5" },
 		{ "\x1b]0;owned\x07", "\\x1b]0;owned\\x07" },
-		{ "\xc2\x9b" "2J", "\\u009b2J" },
+		{ "\xc2\x9b"
+		  "2J",
+		  "\\u009b2J" },
 		{ "a\nb\tc\r", "a\\nb\\tc\\x0d" },
 		{ "\x7f", "\\x7f" },
-		{ "\xe2\x80\xae" "gnp.exe", "\\u202egnp.exe" },
+		{ "\xe2\x80\xae"
+		  "gnp.exe",
+		  "\\u202egnp.exe" },
 		{ "\xe2\x81\xa6\xe2\x80\x8b\xef\xbb\xbf", "\\u2066\\u200b\\ufeff" },
 		{ "\xf3\xa0\x80\x81", "\\U000e0001" },
 		{ "\xff\xc3", "\\xff\\xc3" },
@@ -262,7 +268,9 @@ static void test_hostile_text(void **state)
 
 		assert_string_equal(shown, cases[i].shown);
 	}
-	assert_int_equal(text_width("K\xc3\xbc" "che"), 5);
+	assert_int_equal(text_width("K\xc3\xbc"
+				    "che"),
+			 5);
 	assert_int_equal(text_width("\xe6\x97\xa5"), 2);
 	assert_int_equal(text_width("\x1b"), 4);
 }
@@ -274,7 +282,8 @@ static void test_hostile_text_ascii(void **state)
 
 	(void)state;
 	setlocale(LC_ALL, "C");
-	shown = printed("K\xc3\xbc" "che\x9b");
+	shown = printed("K\xc3\xbc"
+			"che\x9b");
 	setlocale(LC_ALL, "C.UTF-8");
 	assert_string_equal(shown, "K\\xc3\\xbcche\\x9b");
 }
@@ -284,8 +293,8 @@ static void test_cells(void **state)
 	static const struct {
 		const char *json, *cell;
 	} cases[] = {
-		{ "\"text\"", "text" }, { "12", "12" },	   { "true", "yes" },	  { "false", "no" },
-		{ "null", "-" },	{ "[]", "-" },	   { "[\"a\",2]", "a,2" }, { "{\"a\":1}", "{\"a\":1}" },
+		{ "\"text\"", "text" },	  { "12", "12" }, { "true", "yes" },	  { "false", "no" },
+		{ "null", "-" },	  { "[]", "-" },  { "[\"a\",2]", "a,2" }, { "{\"a\":1}", "{\"a\":1}" },
 		{ "[[1],[]]", "[1],[]" },
 	};
 
@@ -300,8 +309,9 @@ static void test_cells(void **state)
 
 static void test_session(void **state)
 {
-	static const char *const bad[] = { "", "x", "1.2.3.4 5", "1.2.3.4 5 1.2.3.4 22 6", "1.2.3.4 5 1.2.3.400 22",
-					   "1.2.3.4 70000 1.2.3.5 22" };
+	static const char *const bad[] = {
+		"", "x", "1.2.3.4 5", "1.2.3.4 5 1.2.3.4 22 6", "1.2.3.4 5 1.2.3.400 22", "1.2.3.4 70000 1.2.3.5 22"
+	};
 	char *found;
 
 	(void)state;
@@ -320,9 +330,10 @@ static void test_session(void **state)
 static void test_session_of_parent(void **state)
 {
 	(void)state;
-	assert_int_equal(system("SSH_CONNECTION='10.0.0.1 1 10.0.0.2 22' sh -c 'env -u SSH_CONNECTION "
-				"\"$0\" --print-session; exit $?' \"$SPR_TEST_CLI\" | grep -qx '10.0.0.1 1 10.0.0.2 22'"),
-			 0);
+	assert_int_equal(
+		system("SSH_CONNECTION='10.0.0.1 1 10.0.0.2 22' sh -c 'env -u SSH_CONNECTION "
+		       "\"$0\" --print-session; exit $?' \"$SPR_TEST_CLI\" | grep -qx '10.0.0.1 1 10.0.0.2 22'"),
+		0);
 }
 
 int main(int argc, char **argv)

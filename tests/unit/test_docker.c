@@ -23,10 +23,12 @@
 #define EP2 "\"" C2 "\":{\"Name\":\"db\",\"MacAddress\":\"02:42:ac:12:00:03\",\"IPv4Address\":\"172.18.0.3/16\"}"
 #define BUILD "\"ep-77\":{\"Name\":\"\",\"MacAddress\":\"02:42:ac:12:00:09\",\"IPv4Address\":\"172.18.0.9/16\"}"
 #define NETWORK(id, endpoints)                                                                                         \
-	"{\"Name\":\"neta\",\"Id\":\"" id "\",\"Driver\":\"bridge\",\"IPAM\":{\"Config\":[{\"Subnet\":\"172.18.0.0/16\","  \
+	"{\"Name\":\"neta\",\"Id\":\"" id                                                                              \
+	"\",\"Driver\":\"bridge\",\"IPAM\":{\"Config\":[{\"Subnet\":\"172.18.0.0/16\","                                \
 	"\"Gateway\":\"172.18.0.1\"}]},\"Containers\":{" endpoints "},\"Options\":{}}"
 #define CONTAINER(id, name, rest)                                                                                      \
-	"{\"Id\":\"" id "\",\"Names\":[\"/" name "\"],\"Image\":\"bb\",\"ImageID\":\"sha256:77\",\"State\":\"running\"" rest "}"
+	"{\"Id\":\"" id "\",\"Names\":[\"/" name                                                                       \
+	"\"],\"Image\":\"bb\",\"ImageID\":\"sha256:77\",\"State\":\"running\"" rest "}"
 
 static int parse_network(const char *text, struct docker_network *ret)
 {
@@ -36,10 +38,12 @@ static int parse_network(const char *text, struct docker_network *ret)
 static void network_whole(void **state)
 {
 	static const char text[] =
-		"{\"Name\":\"media_default\",\"Id\":\"" N1 "\",\"Scope\":\"local\",\"Driver\":\"bridge\",\"EnableIPv6\":true,"
+		"{\"Name\":\"media_default\",\"Id\":\"" N1
+		"\",\"Scope\":\"local\",\"Driver\":\"bridge\",\"EnableIPv6\":true,"
 		"\"IPAM\":{\"Driver\":\"default\",\"Options\":null,\"Config\":[{\"Subnet\":\"172.18.5.7/16\",\"Gateway\":"
 		"\"172.18.0.1\"},{\"Subnet\":\"2001:db8:5::/64\",\"Gateway\":\"2001:db8:5::1/64\"}]},\"Internal\":true,"
-		"\"Containers\":{\"" C1 "\":{\"Name\":\"web\",\"EndpointID\":\"x\",\"MacAddress\":\"02:42:AC:12:00:02\","
+		"\"Containers\":{\"" C1
+		"\":{\"Name\":\"web\",\"EndpointID\":\"x\",\"MacAddress\":\"02:42:AC:12:00:02\","
 		"\"IPv4Address\":\"172.18.0.2/16\",\"IPv6Address\":\"2001:db8:5::2/64\"}," BUILD "},"
 		"\"Options\":{\"com.docker.network.bridge.enable_icc\":\"false\",\"com.docker.network.bridge.name\":"
 		"\"br-media\"},\"Labels\":{}}";
@@ -116,11 +120,13 @@ static void network_hostile(void **state)
 {
 	static const char *const texts[] = {
 		"{\"Id\":\"" N1 "\"}",
-		"{\"Id\":\"" N1 "\",\"Name\":7,\"Driver\":[],\"Internal\":\"true\",\"IPAM\":[],\"Containers\":[1],\"Options\":1}",
+		"{\"Id\":\"" N1
+		"\",\"Name\":7,\"Driver\":[],\"Internal\":\"true\",\"IPAM\":[],\"Containers\":[1],\"Options\":1}",
 		"{\"Id\":\"" N1 "\",\"IPAM\":{\"Config\":{\"Subnet\":\"10.0.0.0/8\"}},\"Containers\":null}",
 		"{\"Id\":\"" N1 "\",\"IPAM\":{\"Config\":[1,{\"Subnet\":1,\"Gateway\":{}},{\"Subnet\":\"10.0.0.0/33\"},"
 		"{\"Subnet\":\"0.0.0.0/0\"},{\"Subnet\":\"::/0\"},{\"Gateway\":\"gw.example\"},{\"Gateway\":\"127.0.0.1\"}]}}",
-		"{\"Id\":\"" N1 "\",\"Containers\":{\"" C1 "\":{\"IPv4Address\":\"\",\"IPv6Address\":\"\"},\"x\":1,\"y\":"
+		"{\"Id\":\"" N1 "\",\"Containers\":{\"" C1
+		"\":{\"IPv4Address\":\"\",\"IPv6Address\":\"\"},\"x\":1,\"y\":"
 		"{\"IPv4Address\":\"2001:db8::1/64\",\"IPv6Address\":\"10.0.0.1\"},\"z\":{\"IPv4Address\":\"0.0.0.0/0\"},"
 		"\"\":{\"IPv4Address\":\"127.0.0.1/8\"},\"m\":{\"IPv4Address\":\"224.0.0.1\",\"IPv6Address\":\"ff02::1\"},"
 		"\"w\":{\"IPv4Address\":\"10.0.0.1\\u0000\"},\"v\":{\"IPv4Address\":\" 10.0.0.1\"}}}",
@@ -141,9 +147,22 @@ static void network_hostile(void **state)
 static void network_refused(void **state)
 {
 	static const char *const texts[] = {
-		"", "[]", "7", "{", "{}", "{\"Id\":7}", "{\"Id\":\"\"}", "{\"Id\":\"../../images/x\"}", "{\"Id\":\"a b\"}",
-		"{\"Id\":\"a\\u0000\"}", "{\"Id\":\"..\"}", "{\"Id\":\"" N1 N1 "a\"}", "{\"Id\":\"" N1 "\"} x",
-		"{\"Id\":\"\xff\"}", "{\"Id\":\"a?x=1\"}", "{\"Id\":\"a%2f\"}",
+		"",
+		"[]",
+		"7",
+		"{",
+		"{}",
+		"{\"Id\":7}",
+		"{\"Id\":\"\"}",
+		"{\"Id\":\"../../images/x\"}",
+		"{\"Id\":\"a b\"}",
+		"{\"Id\":\"a\\u0000\"}",
+		"{\"Id\":\"..\"}",
+		"{\"Id\":\"" N1 N1 "a\"}",
+		"{\"Id\":\"" N1 "\"} x",
+		"{\"Id\":\"\xff\"}",
+		"{\"Id\":\"a?x=1\"}",
+		"{\"Id\":\"a%2f\"}",
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
@@ -197,15 +216,22 @@ static void names_checked(void **state)
 
 static void macs_checked(void **state)
 {
-	static const char *const bad[] = { "", "02:42:ac:12:00", "02:42:ac:12:00:2", "02-42-ac-12-00-02", "02:42:ac:12:00:0g",
-					   "02:42:ac:12:00:02:03", "::::::::::::::::: ", "0242:ac:12:00:022" };
+	static const char *const bad[] = { "",
+					   "02:42:ac:12:00",
+					   "02:42:ac:12:00:2",
+					   "02-42-ac-12-00-02",
+					   "02:42:ac:12:00:0g",
+					   "02:42:ac:12:00:02:03",
+					   "::::::::::::::::: ",
+					   "0242:ac:12:00:022" };
 
 	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
 		_cleanup_(docker_network_clear) struct docker_network network = { 0 };
 		char text[400];
 
 		snprintf(text, sizeof(text),
-			 "{\"Id\":\"" N1 "\",\"Containers\":{\"x\":{\"IPv4Address\":\"10.0.0.1/8\",\"MacAddress\":\"%s\"}}}",
+			 "{\"Id\":\"" N1
+			 "\",\"Containers\":{\"x\":{\"IPv4Address\":\"10.0.0.1/8\",\"MacAddress\":\"%s\"}}}",
 			 bad[i]);
 		assert_int_equal(parse_network(text, &network), 0);
 		assert_int_equal(network.n_endpoints, 1);
@@ -215,17 +241,18 @@ static void macs_checked(void **state)
 
 static void containers_parsed(void **state)
 {
-	static const char text[] =
-		"[" CONTAINER(C1, "web",
-			      ",\"Labels\":{\"com.docker.compose.project\":\"media\",\"com.docker.compose.service\":\"jelly\"},"
-			      "\"Ports\":[{\"IP\":\"::\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
-			      "{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
-			      "{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
-			      "{\"PrivatePort\":443,\"Type\":\"tcp\"},{\"IP\":\"127.0.0.1\",\"PrivatePort\":53,\"PublicPort\":53,"
-			      "\"Type\":\"udp\"},{\"PrivatePort\":1,\"PublicPort\":2,\"Type\":\"sctp\"}],"
-			      "\"HostConfig\":{\"NetworkMode\":\"neta\"}") ","
-		"{\"Id\":\"" C2 "\",\"Names\":[\"/other/alias\",\"/db\"],\"State\":\"exited\",\"Ports\":[{\"IP\":\"0.0.0.0\","
-		"\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"}],\"HostConfig\":{\"NetworkMode\":\"host\"}}]";
+	static const char text[] = "[" CONTAINER(
+		C1, "web",
+		",\"Labels\":{\"com.docker.compose.project\":\"media\",\"com.docker.compose.service\":\"jelly\"},"
+		"\"Ports\":[{\"IP\":\"::\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
+		"{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
+		"{\"IP\":\"0.0.0.0\",\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"},"
+		"{\"PrivatePort\":443,\"Type\":\"tcp\"},{\"IP\":\"127.0.0.1\",\"PrivatePort\":53,\"PublicPort\":53,"
+		"\"Type\":\"udp\"},{\"PrivatePort\":1,\"PublicPort\":2,\"Type\":\"sctp\"}],"
+		"\"HostConfig\":{\"NetworkMode\":\"neta\"}") ","
+							     "{\"Id\":\"" C2
+							     "\",\"Names\":[\"/other/alias\",\"/db\"],\"State\":\"exited\",\"Ports\":[{\"IP\":\"0.0.0.0\","
+							     "\"PrivatePort\":80,\"PublicPort\":8080,\"Type\":\"tcp\"}],\"HostConfig\":{\"NetworkMode\":\"host\"}}]";
 	struct docker_container *containers;
 	const struct port_binding *ports;
 	size_t n;
@@ -258,7 +285,8 @@ static void containers_parsed(void **state)
 static void containers_hostile(void **state)
 {
 	static const char text[] =
-		"[1,{},{\"Id\":\"short\"},{\"Id\":\"" C1 "\",\"Names\":[1,\"x\",\"/\\u0007\"],\"Image\":{},\"ImageID\":\"x\","
+		"[1,{},{\"Id\":\"short\"},{\"Id\":\"" C1
+		"\",\"Names\":[1,\"x\",\"/\\u0007\"],\"Image\":{},\"ImageID\":\"x\","
 		"\"State\":\"running\",\"Labels\":{\"com.docker.compose.project\":\"a\\nb\",\"com.docker.compose.service\":7},"
 		"\"Ports\":[1,{},{\"IP\":7,\"PrivatePort\":1,\"PublicPort\":1,\"Type\":\"tcp\"},{\"IP\":\"x\",\"PrivatePort\":1,"
 		"\"PublicPort\":1,\"Type\":\"tcp\"},{\"IP\":\"1.2.3.4\",\"PrivatePort\":70000,\"PublicPort\":1,\"Type\":\"tcp\"},"
@@ -293,10 +321,13 @@ static void events_parsed(void **state)
 		  "\",\"Attributes\":{\"container\":\"" C1 "\"}},\"scope\":\"local\"}",
 		  DOCKER_CONNECT, true },
 		{ "{\"Type\":\"network\",\"Action\":\"remove\",\"Actor\":{\"ID\":\"" N1 "\"}}", DOCKER_DESTROY, true },
-		{ "{\"status\":\"die\",\"id\":\"x\",\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"" C1 "\"}}",
+		{ "{\"status\":\"die\",\"id\":\"x\",\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"" C1
+		  "\"}}",
 		  DOCKER_DIE, false },
-		{ "{\"Type\":\"container\",\"Action\":\"rename\",\"Actor\":{\"ID\":\"" C1 "\"}}", DOCKER_UPDATE, false },
-		{ "{\"Type\":\"container\",\"Action\":\"exec_create: sh\",\"Actor\":{\"ID\":\"" C1 "\"}}", DOCKER_OTHER, false },
+		{ "{\"Type\":\"container\",\"Action\":\"rename\",\"Actor\":{\"ID\":\"" C1 "\"}}", DOCKER_UPDATE,
+		  false },
+		{ "{\"Type\":\"container\",\"Action\":\"exec_create: sh\",\"Actor\":{\"ID\":\"" C1 "\"}}", DOCKER_OTHER,
+		  false },
 		{ "{\"Type\":\"container\",\"Action\":\"kill\",\"Actor\":{\"ID\":\"" C1 "\"}}", DOCKER_OTHER, false },
 		{ "{\"Type\":\"container\",\"Action\":\"die\",\"Actor\":{\"ID\":\"../x\"}}", DOCKER_OTHER, false },
 		{ "{\"Type\":\"network\",\"Action\":\"destroy\",\"Actor\":{\"ID\":\"a/b\"}}", DOCKER_OTHER, true },
@@ -337,7 +368,8 @@ struct fixture {
 	uint64_t now;
 };
 
-static void event(struct fixture *fixture, bool network, enum docker_action action, const char *id, const char *container)
+static void event(struct fixture *fixture, bool network, enum docker_action action, const char *id,
+		  const char *container)
 {
 	struct docker_event event = { .network = network, .action = action };
 
@@ -539,8 +571,9 @@ static void build_is_anonymous(void **state)
 	ask(fixture, DOCKER_ASK_CONTAINER, C2, "[]");
 	ask(fixture, DOCKER_ASK_NETWORK, N1, NETWORK(N1, EP1 "," EP2));
 	assert_int_equal(fixture->inventory->n_endpoints, 2);
-	assert_string_equal(inventory_endpoint(fixture->inventory, N1, &(struct addr){ AF_INET, { 172, 18, 0, 3 } })->container,
-			    "");
+	assert_string_equal(
+		inventory_endpoint(fixture->inventory, N1, &(struct addr){ AF_INET, { 172, 18, 0, 3 } })->container,
+		"");
 }
 
 static void die_cuts_at_once(void **state)
@@ -831,32 +864,19 @@ static void any_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(network_whole),
-		cmocka_unit_test(network_bridge_names),
-		cmocka_unit_test(network_hostile),
-		cmocka_unit_test(network_refused),
-		cmocka_unit_test(names_checked),
-		cmocka_unit_test(macs_checked),
-		cmocka_unit_test(containers_parsed),
-		cmocka_unit_test(containers_hostile),
-		cmocka_unit_test(events_parsed),
-		cmocka_unit_test(version_parsed),
-		track_test(list_replaces),
-		track_test(list_fails),
-		track_test(start_of_a_container),
-		track_test(unknown_container_waits),
-		track_test(build_is_anonymous),
-		track_test(die_cuts_at_once),
-		track_test(overtaken_by_disconnect),
-		track_test(disconnect_is_of_one_network),
-		track_test(network_destroyed),
-		track_test(container_destroyed),
-		track_test(rename_overtakes),
-		track_test(list_overtaken),
-		track_test(reset_forgets_questions),
-		track_test(compose_labels),
-		track_test(compose_labels_baked),
-		track_test(any_order),
+		cmocka_unit_test(network_whole),     cmocka_unit_test(network_bridge_names),
+		cmocka_unit_test(network_hostile),   cmocka_unit_test(network_refused),
+		cmocka_unit_test(names_checked),     cmocka_unit_test(macs_checked),
+		cmocka_unit_test(containers_parsed), cmocka_unit_test(containers_hostile),
+		cmocka_unit_test(events_parsed),     cmocka_unit_test(version_parsed),
+		track_test(list_replaces),	     track_test(list_fails),
+		track_test(start_of_a_container),    track_test(unknown_container_waits),
+		track_test(build_is_anonymous),	     track_test(die_cuts_at_once),
+		track_test(overtaken_by_disconnect), track_test(disconnect_is_of_one_network),
+		track_test(network_destroyed),	     track_test(container_destroyed),
+		track_test(rename_overtakes),	     track_test(list_overtaken),
+		track_test(reset_forgets_questions), track_test(compose_labels),
+		track_test(compose_labels_baked),    track_test(any_order),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

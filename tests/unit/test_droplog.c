@@ -352,16 +352,11 @@ static void test_message_with_odd_attributes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ipv4),
-		cmocka_unit_test(test_ipv4_options),
-		cmocka_unit_test(test_ipv4_fragments),
-		cmocka_unit_test(test_ipv4_cut_off),
-		cmocka_unit_test(test_ipv6),
-		cmocka_unit_test(test_ipv6_extension_headers),
-		cmocka_unit_test(test_ipv6_lengths),
-		cmocka_unit_test(test_other_packets),
-		cmocka_unit_test(test_message),
-		cmocka_unit_test(test_message_with_odd_attributes),
+		cmocka_unit_test(test_ipv4),	       cmocka_unit_test(test_ipv4_options),
+		cmocka_unit_test(test_ipv4_fragments), cmocka_unit_test(test_ipv4_cut_off),
+		cmocka_unit_test(test_ipv6),	       cmocka_unit_test(test_ipv6_extension_headers),
+		cmocka_unit_test(test_ipv6_lengths),   cmocka_unit_test(test_other_packets),
+		cmocka_unit_test(test_message),	       cmocka_unit_test(test_message_with_odd_attributes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

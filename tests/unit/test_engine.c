@@ -662,8 +662,8 @@ static void bad_path(void **state)
 
 	memset(path, 'x', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
-	assert_int_equal(engine_start(&docker_engine, &fake->loop, path, fake->inventory, on_changed, fake, &fake->engine,
-				      &error),
+	assert_int_equal(engine_start(&docker_engine, &fake->loop, path, fake->inventory, on_changed, fake,
+				      &fake->engine, &error),
 			 -ENAMETOOLONG);
 	assert_non_null(strstr(error.text, "107"));
 }

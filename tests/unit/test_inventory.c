@@ -53,7 +53,8 @@ static void put_container(struct inventory *inventory, unsigned number, const ch
 
 static void put_endpoint(struct inventory *inventory, unsigned network, unsigned container, unsigned v4, unsigned v6)
 {
-	struct endpoint endpoint = { .network = number_text("net", network), .container = number_text("con", container) };
+	struct endpoint endpoint = { .network = number_text("net", network),
+				     .container = number_text("con", container) };
 
 	endpoint.name = strdup("");
 	if (v4)
@@ -257,9 +258,12 @@ static void equality(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(puts_replace),	 cmocka_unit_test(endpoint_keys_are_addresses),
-		cmocka_unit_test(networks_take_endpoints_along), cmocka_unit_test(other_hands),
-		cmocka_unit_test(index_agrees),	 cmocka_unit_test(many_are_fast),
+		cmocka_unit_test(puts_replace),
+		cmocka_unit_test(endpoint_keys_are_addresses),
+		cmocka_unit_test(networks_take_endpoints_along),
+		cmocka_unit_test(other_hands),
+		cmocka_unit_test(index_agrees),
+		cmocka_unit_test(many_are_fast),
 		cmocka_unit_test(equality),
 	};
 

@@ -513,11 +513,12 @@ static void test_links_that_come_and_go_while_read(void **state)
 
 	(void)state;
 	if (child == 0)
-		_exit(run("set -e; for n in $(seq 40); do { for i in $(seq 10); do echo link add a$i type veth peer name b$i;"
-			  " echo link set a$i up; echo link set b$i up; echo addr add 10.1.$i.1/24 dev a$i;"
-			  " echo route add 10.2.$i.0/24 via 10.1.$i.2; echo link set b$i down;"
-			  " echo link set b$i name c$i; done;"
-			  " for i in $(seq 2 10); do echo link del a$i; done; echo link del c1; } | ip -batch -; done"));
+		_exit(run(
+			"set -e; for n in $(seq 40); do { for i in $(seq 10); do echo link add a$i type veth peer name b$i;"
+			" echo link set a$i up; echo link set b$i up; echo addr add 10.1.$i.1/24 dev a$i;"
+			" echo route add 10.2.$i.0/24 via 10.1.$i.2; echo link set b$i down;"
+			" echo link set b$i name c$i; done;"
+			" for i in $(seq 2 10); do echo link del a$i; done; echo link del c1; } | ip -batch -; done"));
 	assert_true(child > 0);
 	while (waitpid(child, &status, WNOHANG) == 0)
 		world_follow(&world);
@@ -661,10 +662,12 @@ static void test_conntrack(void **state)
 	struct seen seen = { 0 };
 	const struct flow *flow;
 	struct flow gone;
-	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(7001), .sin_addr.s_addr = htonl(0x7f000001) };
+	struct sockaddr_in here = { .sin_family = AF_INET,
+				    .sin_port = htons(7001),
+				    .sin_addr.s_addr = htonl(0x7f000001) };
 	struct addr six = address("::1"), other = address("10.9.9.7");
 	uint8_t echo[8];
-	uint16_t checksum = htons((uint16_t)~(0x0800 + 0x1234 + 1));
+	uint16_t checksum = htons((uint16_t) ~(0x0800 + 0x1234 + 1));
 	int listener, client;
 
 	(void)state;
@@ -961,8 +964,8 @@ static void test_descriptors_are_not_inherited(void **state)
 	while ((entry = readdir(directory))) {
 		char link[256] = "";
 
-		if (readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1) < 0 || atoi(entry->d_name) < 3 ||
-		    (!strstr(link, "socket:") && !strstr(link, "anon_inode:")))
+		if (readlinkat(dirfd(directory), entry->d_name, link, sizeof(link) - 1) < 0 ||
+		    atoi(entry->d_name) < 3 || (!strstr(link, "socket:") && !strstr(link, "anon_inode:")))
 			continue;
 		found++;
 		assert_true(fcntl(atoi(entry->d_name), F_GETFD) & FD_CLOEXEC);

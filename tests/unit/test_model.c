@@ -81,18 +81,26 @@ static void test_roles(void **state)
 
 static void test_locations(void **state)
 {
-	static const char yaml[] = "rules:\n- {name: vpn, interface: wg0, source: 10.8.0.0/24}\n"
-				   "- {name: me, interface: wg0, source: 10.8.0.7}\n- {name: far, interface: gone0, source: 10.5.0.0/16}\n";
+	static const char yaml[] =
+		"rules:\n- {name: vpn, interface: wg0, source: 10.8.0.0/24}\n"
+		"- {name: me, interface: wg0, source: 10.8.0.7}\n- {name: far, interface: gone0, source: 10.5.0.0/16}\n";
 	static const struct {
 		const char *interface, *addr, *name;
 	} rows[] = {
-		{ "br-m", "172.30.1.10", "jelly" },   { "br-m", "172.30.1.12", NULL },
-		{ "br-b", "172.30.2.11", "web" },     { "br-b", "172.30.1.10", NULL },
-		{ "eth0", "192.168.1.1", "192.168.1.1" }, { "eth0", "8.8.8.8", "8.8.8.8" },
-		{ "wg0", "10.8.0.6", "rule:vpn" },    { "wg0", "10.8.0.7", "rule:me" },
-		{ "wg0", "10.8.0.8", "rule:vpn" },    { "wg0", "10.8.1.0", NULL },
-		{ "gone0", "10.5.5.5", "rule:far" },  { "", "192.168.1.5", "host" },
-		{ "", "2600:99::2", "host" },	      { "spare0", "10.8.0.7", NULL },
+		{ "br-m", "172.30.1.10", "jelly" },
+		{ "br-m", "172.30.1.12", NULL },
+		{ "br-b", "172.30.2.11", "web" },
+		{ "br-b", "172.30.1.10", NULL },
+		{ "eth0", "192.168.1.1", "192.168.1.1" },
+		{ "eth0", "8.8.8.8", "8.8.8.8" },
+		{ "wg0", "10.8.0.6", "rule:vpn" },
+		{ "wg0", "10.8.0.7", "rule:me" },
+		{ "wg0", "10.8.0.8", "rule:vpn" },
+		{ "wg0", "10.8.1.0", NULL },
+		{ "gone0", "10.5.5.5", "rule:far" },
+		{ "", "192.168.1.5", "host" },
+		{ "", "2600:99::2", "host" },
+		{ "spare0", "10.8.0.7", NULL },
 	};
 	struct world world = world_new(machine, yaml, NULL, NOW);
 
@@ -160,7 +168,8 @@ static void test_numbers(void **state)
 /* Two containers that only their names tell apart are one class; a front's number is nobody else's. */
 static void test_classes(void **state)
 {
-	char text[4096] = "interface eth0 192.168.1.5/24\nbridge br-m 172.30.0.1/16\nnetwork media br-m 172.30.0.0/16\n";
+	char text[4096] =
+		"interface eth0 192.168.1.5/24\nbridge br-m 172.30.0.1/16\nnetwork media br-m 172.30.0.0/16\n";
 	struct world world;
 
 	for (int i = 10; i < 60; i++)
@@ -189,11 +198,13 @@ static void test_ambiguous(void **state)
 		const char *selector;
 		bool ambiguous;
 	} rows[] = {
-		{ "jelly", false }, { "media", true }, { "container:media", false }, { "network:media", false },
-		{ "internet", false }, { "nobody", false }, { "back", true }, { "web", false },
+		{ "jelly", false },	    { "media", true },	   { "container:media", false },
+		{ "network:media", false }, { "internet", false }, { "nobody", false },
+		{ "back", true },	    { "web", false },
 	};
-	struct world world = world_new(machine, "containers: [{name: media}]\nrules: [{name: back, interface: wg0, source: 10.8.0.0/24}]",
-				       NULL, NOW);
+	struct world world = world_new(
+		machine, "containers: [{name: media}]\nrules: [{name: back, interface: wg0, source: 10.8.0.0/24}]",
+		NULL, NOW);
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
 		struct error error = { 0 };
@@ -234,7 +245,8 @@ static void test_changes(void **state)
 		{ "", "block: [{from: jelly, to: internet}]", NULL, "jelly -> internet: everything" },
 		{ "block: [{from: jelly, to: internet}]", "", "jelly -> internet: everything", NULL },
 		{ "", "block: [{from: jelly, to: internet, ports: [25/tcp]}]", NULL, "jelly -> internet: 25/tcp" },
-		{ "", "networks: [{name: media, policies: [wan, dns], isolate: true}]", NULL, "jelly -> web: everything" },
+		{ "", "networks: [{name: media, policies: [wan, dns], isolate: true}]", NULL,
+		  "jelly -> web: everything" },
 		{ "", "allow: [{from: lan, to: jelly, expires: 2026-01-01}]", NULL, NULL },
 	};
 
@@ -276,8 +288,8 @@ static void test_changes_of_all(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roles),	cmocka_unit_test(test_locations), cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_classes), cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_roles),	       cmocka_unit_test(test_locations), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_classes),	       cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_changes_of_all),
 	};
 

@@ -32,7 +32,7 @@
 
 #if CAN_FAIL_MALLOC
 static long allocations_left = -1; /* -1: no limit */
-static bool fails_once;		   /* or from there on */
+static bool fails_once; /* or from there on */
 static long allocations_live;
 
 void *__libc_malloc(size_t size);

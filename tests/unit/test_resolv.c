@@ -52,7 +52,8 @@ static void test_files(void **state)
 		{ "nameserver ::ffff:127.0.0.1\n", "none" },
 		{ "nameserver 0.0.0.0\nnameserver ::\n", "none" },
 		{ "nameserver 127.0.0.53\noptions edns0\n", "none" },
-		{ "nameserver\nnameserver dns.example\nnameserver 1.2.3\nnameserver 1.2.3.4.5\nnameservers 1.2.3.4\n", "none" },
+		{ "nameserver\nnameserver dns.example\nnameserver 1.2.3\nnameserver 1.2.3.4.5\nnameservers 1.2.3.4\n",
+		  "none" },
 		{ "", "none" },
 		{ "nameserver 300.1.1.1\nnameserver 10.0.0.1\n", "10.0.0.1" },
 	};

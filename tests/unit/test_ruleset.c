@@ -19,7 +19,7 @@
 static void test_keys(void **state)
 {
 	static const enum field fields[] = { FIELD_IIFNAME, FIELD_IP_SADDR, FIELD_L4PROTO, FIELD_TH_DPORT };
-	static const uint8_t right[] = { 'b', 'r', '-', 'a', 0, 0, 0,  0, 0, 0, 0, 0, 0,    0,
+	static const uint8_t right[] = { 'b', 'r', '-', 'a', 0, 0, 0,  0, 0, 0, 0, 0,	 0, 0,
 					 0,   0,   10,	9,   8, 7, 17, 0, 0, 0, 1, 0xbb, 0, 0 };
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = ruleset_new();
 	struct set *set = ruleset_add_set(ruleset, "s", DATA_NONE, fields, 4);
@@ -161,9 +161,9 @@ static void test_diff(void **state)
 	static const struct {
 		const char *from, *to, *changes;
 	} rows[] = {
-		{ "", "", "" },		  { "abc", "abc", "" },	    { "cba", "abc", "" },     { "aab", "abb", "" },
-		{ "", "ab", "+a+b" },	  { "ab", "", "-a-b" },	    { "abc", "bcd", "-a+d" }, { "ac", "abc", "+b" },
-		{ "a", "A", "-a+a" },	  { "ab", "aBc", "-b+b+c" },
+		{ "", "", "" },	      { "abc", "abc", "" },	 { "cba", "abc", "" },	   { "aab", "abb", "" },
+		{ "", "ab", "+a+b" }, { "ab", "", "-a-b" },	 { "abc", "bcd", "-a+d" }, { "ac", "abc", "+b" },
+		{ "a", "A", "-a+a" }, { "ab", "aBc", "-b+b+c" },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -238,8 +238,8 @@ static void test_tightens_sets(void **state)
 		const char *set, *from, *to;
 		bool tightens;
 	} rows[] = {
-		{ "all-1", "a", "ab", false },	  { "all-1", "ab", "a", true },	      { "no-all-1", "a", "ab", true },
-		{ "no-all-1", "ab", "a", true },  { "no-all-1", "a", "b", true },     { "disabled", "", "a", true },
+		{ "all-1", "a", "ab", false },	  { "all-1", "ab", "a", true },	   { "no-all-1", "a", "ab", true },
+		{ "no-all-1", "ab", "a", true },  { "no-all-1", "a", "b", true },  { "disabled", "", "a", true },
 		{ "quarantined", "", "a", true }, { "classes", "a", "ab", false },
 	};
 
@@ -255,9 +255,10 @@ static void test_tightens_sets(void **state)
 static void test_whole(void **state)
 {
 	_cleanup_(class_book_freep) struct class_book *book = class_book_new(1);
-	_cleanup_(ruleset_freep) struct ruleset *ruleset =
-		compiled(PUBLISH("lan") "block: [{from: jelly, to: internet, ports: [25/tcp, gre]}, {from: web, to: jelly}]\n"
-			 "allow: [{from: web, to: internet, ports: [icmp]}]", book);
+	_cleanup_(ruleset_freep) struct ruleset *ruleset = compiled(
+		PUBLISH("lan") "block: [{from: jelly, to: internet, ports: [25/tcp, gre]}, {from: web, to: jelly}]\n"
+			       "allow: [{from: web, to: internet, ports: [icmp]}]",
+		book);
 
 	for (size_t i = 0; i < ruleset->n_chains; i++)
 		for (size_t k = 0; k < ruleset->chains[i].n_rules; k++)
@@ -275,7 +276,8 @@ static void test_whole(void **state)
 					continue;
 				assert_non_null(set);
 				assert_int_equal(set->n_fields, stmt->n_fields);
-				for (size_t f = 0; f < set->n_fields; f++) /* "iif" and "oif", "sport" and "dport" alike */
+				for (size_t f = 0; f < set->n_fields;
+				     f++) /* "iif" and "oif", "sport" and "dport" alike */
 					assert_int_equal(field_info(set->fields[f])->type_id,
 							 field_info(stmt->fields[f])->type_id);
 			}
@@ -284,8 +286,9 @@ static void test_whole(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),	 cmocka_unit_test(test_byte_order), cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_join),	 cmocka_unit_test(test_diff),	    cmocka_unit_test(test_tightens),
+		cmocka_unit_test(test_keys),	      cmocka_unit_test(test_byte_order),
+		cmocka_unit_test(test_fields),	      cmocka_unit_test(test_join),
+		cmocka_unit_test(test_diff),	      cmocka_unit_test(test_tightens),
 		cmocka_unit_test(test_tightens_sets), cmocka_unit_test(test_whole),
 	};
 

@@ -63,7 +63,9 @@ struct scene {
 };
 
 static const struct scene scenes[] = {
-	{ "without a policy", nas, "",
+	{ "without a policy",
+	  nas,
+	  "",
 	  {
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 443", "accept" },
 		  { "br-m 172.30.1.10 > 1.1.1.1 gre", "accept" },
@@ -85,7 +87,9 @@ static const struct scene scenes[] = {
 		  { "br-i 172.30.9.10 > 172.30.9.11 tcp 443", "accept" },
 		  { "eth0 1.1.1.1 > 172.30.1.10 tcp 40000 reply from=443", "accept" },
 	  } },
-	{ "wan is never upstream", nas, "containers: [{name: jelly, policies: [wan]}, {name: db, policies: [wan]}]",
+	{ "wan is never upstream",
+	  nas,
+	  "containers: [{name: jelly, policies: [wan]}, {name: db, policies: [wan]}]",
 	  {
 		  { "br-m 172.30.1.10 > 8.8.8.8 tcp 443", "accept" },
 		  { "br-m 172.30.1.10 > 0.1.2.3 tcp 443", "no-grant" },
@@ -115,8 +119,9 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 100.64.0.9 tcp 443 out=eth0", "no-grant" },
 		  { "eth0 8.8.8.8 > 172.30.1.10 tcp 443", "no-grant" },
 	  } },
-	{ "own networks count wherever they are", "interface eth0 60.1.0.2/24\nroute default eth0 60.1.0.1\n"
-						  "interface lan0 61.2.0.1/24\nroute 62.0.0.0/16 lan0 61.2.0.9\n" ENGINE,
+	{ "own networks count wherever they are",
+	  "interface eth0 60.1.0.2/24\nroute default eth0 60.1.0.1\n"
+	  "interface lan0 61.2.0.1/24\nroute 62.0.0.0/16 lan0 61.2.0.9\n" ENGINE,
 	  "containers: [{name: jelly, policies: [wan]}]",
 	  {
 		  { "br-m 172.30.1.10 > 60.1.0.7 tcp 443", "no-grant" },
@@ -125,7 +130,9 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 62.0.5.7 tcp 443 out=eth0", "no-grant" },
 		  { "br-m 172.30.1.10 > 61.2.0.7 tcp 443", "unknown-target" },
 	  } },
-	{ "dns is the resolver and nothing else", nas, "networks: [{name: media, policies: [dns]}]",
+	{ "dns is the resolver and nothing else",
+	  nas,
+	  "networks: [{name: media, policies: [dns]}]",
 	  {
 		  { "br-m 172.30.1.10 > 9.9.9.9 udp 53", "accept" },
 		  { "br-m 172.30.1.10 > 9.9.9.9 tcp 53", "accept" },
@@ -136,7 +143,9 @@ static const struct scene scenes[] = {
 		  { "br-b 172.30.2.10 > 9.9.9.9 udp 53", "accept" },
 		  { "br-i 172.30.9.10 > 9.9.9.9 udp 53", "no-grant" },
 	  } },
-	{ "dns to a resolver on this machine", router, ROUTER_ROLES,
+	{ "dns to a resolver on this machine",
+	  router,
+	  ROUTER_ROLES,
 	  {
 		  { "br-m 172.30.1.10 > 192.168.77.1 udp 53", "accept" }, /* though it is another interface's address */
 		  { "br-m 172.30.1.10 > 192.168.77.1 tcp 80", "other-interface" },
@@ -146,7 +155,8 @@ static const struct scene scenes[] = {
 		  { "eth0 1.1.1.1 > 192.168.77.1 udp 53", "no-grant" },
 		  { "eth0 1.1.1.1 > 10.99.0.2 udp 53", "no-grant" },
 	  } },
-	{ "lan and lan_upstream without a lan interface", nas,
+	{ "lan and lan_upstream without a lan interface",
+	  nas,
 	  "containers: [{name: jelly, policies: [lan]}, {name: web, policies: [lan_upstream]}, {name: db, policies: []}]",
 	  {
 		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 445", "accept" },
@@ -161,7 +171,9 @@ static const struct scene scenes[] = {
 		  { "eth0 192.168.1.7 > 172.30.1.10 tcp 445", "no-grant" }, /* not the other way round */
 		  { "br-b 172.30.2.10 > 1.1.1.1 tcp 80", "no-grant" },
 	  } },
-	{ "lan on a router", router, ROUTER_ROLES "containers: [{name: jelly, policies: [lan]}, {name: web, policies: [lan_upstream]}]",
+	{ "lan on a router",
+	  router,
+	  ROUTER_ROLES "containers: [{name: jelly, policies: [lan]}, {name: web, policies: [lan_upstream]}]",
 	  {
 		  { "br-m 172.30.1.10 > 192.168.77.10 tcp 445", "accept" },
 		  { "br-m 172.30.1.10 > 192.168.78.10 tcp 445", "accept" },
@@ -172,7 +184,9 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.11 > 192.168.77.10 tcp 445", "no-grant" },
 		  { "br-lan 192.168.77.10 > 172.30.1.10 tcp 445", "no-grant" },
 	  } },
-	{ "a router is closed", router, ROUTER_ROLES,
+	{ "a router is closed",
+	  router,
+	  ROUTER_ROLES,
 	  {
 		  { "br-lan 192.168.77.10 > 1.1.1.1 tcp 443", "accept" },
 		  { "br-lan 192.168.77.10 > 10.99.0.66 tcp 443", "no-grant" },
@@ -196,7 +210,9 @@ static const struct scene scenes[] = {
 		  { "br-lan 192.168.77.10 > 10.77.0.7 tcp 80", "unknown-target" },
 		  { "br-lan 192.168.77.10 > 192.168.78.255 udp 9", "broadcast" },
 	  } },
-	{ "services of the link", router, ROUTER_ROLES,
+	{ "services of the link",
+	  router,
+	  ROUTER_ROLES,
 	  {
 		  { "br-lan fe80::7 > fe80::1 icmpv6 type=135 hop=255 out=", "accept" },
 		  { "br-lan fe80::7 > fe80::1 icmpv6 type=135 hop=64 out=", "unknown-source" },
@@ -212,7 +228,8 @@ static const struct scene scenes[] = {
 		  { "eth0 fe80::7 > fe80::1 udp 546 from=547 out=", "accept" },
 		  { "eth0 2600:99::9 > 2600:99::2 udp 546 from=547", "no-grant" },
 	  } },
-	{ "a machine with one card keeps its own rules", nas,
+	{ "a machine with one card keeps its own rules",
+	  nas,
 	  "interfaces: [{name: virbr0, role: other}]\nrules: [{name: tail, interface: tailscale0, source: 100.64.0.0/10}]",
 	  {
 		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 22", "alone" },
@@ -239,7 +256,8 @@ static const struct scene scenes[] = {
 		  { "eth0 192.168.1.7 > 192.168.1.255 udp 137", "alone" },
 		  { "lo 127.0.0.1 > 127.0.0.1 tcp 22 out=", "alone" },
 	  } },
-	{ "groups", nas,
+	{ "groups",
+	  nas,
 	  "groups: [{name: media}, {name: other}]\nnetworks: [{name: back, groups: [media]}]\n"
 	  "containers: [{name: jelly, groups: [media]}, {name: web, groups: [other]}]\n"
 	  "rules: [{name: tail, interface: tailscale0, source: 100.64.0.0/10, groups: [media]}]",
@@ -259,7 +277,8 @@ static const struct scene scenes[] = {
 		  { "tailscale0 100.64.0.9 > 100.100.0.1 tcp 8080", "no-grant" },
 		  { "eth0 192.168.1.7 > 172.30.1.10 tcp 8096", "no-grant" },
 	  } },
-	{ "an entry of a container replaces its network's, but for the groups", nas,
+	{ "an entry of a container replaces its network's, but for the groups",
+	  nas,
 	  "groups: [{name: g}]\nnetworks: [{name: media, policies: [wan, lan], groups: [g]}, {name: back, groups: [g]}]\n"
 	  "containers: [{name: jelly, policies: [dns]}, {name: web, policies: [], groups: []}]",
 	  {
@@ -274,7 +293,8 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.11 > 172.30.1.10 tcp 443", "accept" }, /* the same network */
 		  { "br-b 172.30.2.10 > 1.1.1.1 tcp 443", "no-grant" }, /* an entry without policies: none */
 	  } },
-	{ "internal networks", nas,
+	{ "internal networks",
+	  nas,
 	  "groups: [{name: g}]\nnetworks: [{name: dark, policies: [wan, dns], groups: [g]}, {name: media, groups: [g]}]\n"
 	  "containers: [{name: safe2, policies: [wan, lan, lan_upstream, dns]}]\n"
 	  "allow: [{from: safe, to: internet}, {from: jelly, to: safe}, {from: safe, to: host}]",
@@ -289,7 +309,8 @@ static const struct scene scenes[] = {
 		  { "br-i 172.30.9.10 > 172.30.9.1 tcp 22", "no-grant" },
 		  { "br-i 172.30.9.10 > 172.30.9.1 tcp 50000 reply from=80", "accept" },
 	  } },
-	{ "isolate", nas,
+	{ "isolate",
+	  nas,
 	  "groups: [{name: g}]\nnetworks: [{name: media, isolate: true}, {name: noicc, isolate: false}]\n"
 	  "containers: [{name: jelly, groups: [g]}, {name: n1, policies: []}]\nallow: [{from: jelly, to: web, ports: [80/tcp]}]",
 	  {
@@ -300,12 +321,15 @@ static const struct scene scenes[] = {
 		  { "br-n 172.30.5.10 > 172.30.5.11 tcp 80", "accept" },
 		  { "br-b 172.30.2.10 > 172.30.2.11 tcp 80", "accept" },
 	  } },
-	{ "the engine's icc=false", nas, "groups: [{name: g}]\ncontainers: [{name: n1, groups: [g]}]",
+	{ "the engine's icc=false",
+	  nas,
+	  "groups: [{name: g}]\ncontainers: [{name: n1, groups: [g]}]",
 	  {
 		  { "br-n 172.30.5.10 > 172.30.5.11 tcp 80", "no-grant" },
 		  { "br-n 172.30.5.11 > 172.30.5.10 tcp 80", "no-grant" },
 	  } },
-	{ "publish names the published port", nas,
+	{ "publish names the published port",
+	  nas,
 	  "containers:\n- {name: web, publish: [{port: 8080/tcp, to: [lan]}, {port: 8443/tcp, to: [internet, 'rule:tail']}]}\n"
 	  "rules: [{name: tail, interface: tailscale0, source: 100.64.0.0/10}]",
 	  {
@@ -321,7 +345,8 @@ static const struct scene scenes[] = {
 		  /* the bind address means its interface, whoever it is opened to */
 		  { "tailscale0 100.64.0.9 > 192.168.1.5 tcp 8443 nat=172.30.1.11:443", "other-interface" },
 	  } },
-	{ "allow names the container's port", nas,
+	{ "allow names the container's port",
+	  nas,
 	  "allow: [{from: lan, to: web, ports: [80/tcp]}, {from: db, to: 'container:jelly'}, {from: 'container:shop/db', to: host, ports: [9000]}]",
 	  {
 		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 8080 nat=172.30.1.11:80", "accept" },
@@ -337,13 +362,16 @@ static const struct scene scenes[] = {
 		  { "br-b 172.30.2.11 > 172.30.2.1 udp 9000", "accept" },
 		  { "br-b 172.30.2.11 > 192.168.1.5 tcp 9000", "other-interface" },
 	  } },
-	{ "bound to a bridge's address", nas, "containers: [{name: db, publish: [{port: 5432/tcp, to: [lan, upstream, 'container:jelly']}]}]",
+	{ "bound to a bridge's address",
+	  nas,
+	  "containers: [{name: db, publish: [{port: 5432/tcp, to: [lan, upstream, 'container:jelly']}]}]",
 	  {
 		  { "eth0 192.168.1.7 > 172.30.2.1 tcp 5432 nat=172.30.2.10:5432", "other-interface" },
 		  { "br-m 172.30.1.10 > 172.30.2.1 tcp 5432 nat=172.30.2.10:5432", "other-interface" },
 		  { "br-b 172.30.2.11 > 172.30.2.1 tcp 5432", "accept" }, /* its own network may talk to it anyway */
 	  } },
-	{ "block beats all", nas,
+	{ "block beats all",
+	  nas,
 	  "groups: [{name: g}]\ncontainers: [{name: jelly, policies: [wan], groups: [g]}, {name: db, groups: [g]}]\n"
 	  "allow: [{from: lan, to: jelly}]\n"
 	  "block: [{from: jelly, to: db, ports: [22/tcp, icmp]}, {from: lan, to: jelly, ports: [9000-9999]},\n"
@@ -362,7 +390,8 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.11 > 172.30.1.10 tcp 80", "blocked" }, /* the same network too */
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 25 later flags=10", "blocked" },
 	  } },
-	{ "disabled and quarantine", nas,
+	{ "disabled and quarantine",
+	  nas,
 	  "groups: [{name: g}]\ncontainers:\n- {name: jelly, policies: [disabled], groups: [g]}\n- {name: web, policies: [quarantine, dns], groups: [g]}\n"
 	  "- {name: db, policies: [wan], groups: [g]}\n"
 	  "rules:\n- {name: tail, interface: tailscale0, source: 100.64.0.0/10}\n- {name: lost, interface: tailscale0, source: 100.64.0.66, policies: [disabled]}\n"
@@ -381,7 +410,8 @@ static const struct scene scenes[] = {
 		  { "tailscale0 100.64.0.66 > 172.30.2.10 tcp 443", "disabled" },
 		  { "tailscale0 100.64.0.66 > 100.100.0.1 tcp 443", "disabled" },
 	  } },
-	{ "expiry", nas,
+	{ "expiry",
+	  nas,
 	  "allow: [{from: lan, to: jelly, expires: 2026-01-01}, {from: lan, to: web, expires: 2028-01-01}]\n"
 	  "block: [{from: web, to: internet, expires: 2026-01-01}]",
 	  {
@@ -389,7 +419,8 @@ static const struct scene scenes[] = {
 		  { "eth0 192.168.1.7 > 172.30.1.11 tcp 80", "accept" },
 		  { "br-m 172.30.1.11 > 1.1.1.1 tcp 80", "accept" },
 	  } },
-	{ "an address in two members is the most specific one's", nas,
+	{ "an address in two members is the most specific one's",
+	  nas,
 	  "groups: [{name: a}, {name: b}]\n"
 	  "rules:\n- {name: wide, interface: tailscale0, source: 100.64.0.0/10, groups: [a]}\n"
 	  "- {name: one, interface: tailscale0, source: 100.64.0.9, groups: [b]}\n"
@@ -403,7 +434,8 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 172.30.2.10 tcp 80", "no-grant" }, /* a container before any range */
 		  { "br-m 172.30.1.77 > 172.30.2.10 tcp 80", "accept" },
 	  } },
-	{ "names: services of compose, and a container before its service", nas,
+	{ "names: services of compose, and a container before its service",
+	  nas,
 	  "containers: [{name: shop/db, policies: [wan]}, {name: db2, policies: []}]\n"
 	  "allow: [{from: 'container:shop/db', to: 'container:jelly'}]",
 	  {
@@ -424,14 +456,17 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.11 > 1.1.1.1 tcp 25", "blocked" },
 		  { "br-m 172.30.1.11 > 1.1.1.1 tcp 26", "accept" },
 	  } },
-	{ "tags", nas,
+	{ "tags",
+	  nas,
 	  "networks: [{name: back, policies: [], tags: [t]}]\ncontainers: [{name: jelly, policies: [], tags: [t]}]\nallow: [{from: 'tag:t', to: internet, ports: [443/tcp]}]",
 	  {
 		  { "br-b 172.30.2.10 > 1.1.1.1 tcp 443", "accept" },
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 443", "accept" },
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 80", "no-grant" },
 	  } },
-	{ "flows", nas, "",
+	{ "flows",
+	  nas,
+	  "",
 	  {
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 443 flags=10", "no-flow" },
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 443 flags=12", "no-flow" },
@@ -448,7 +483,8 @@ static const struct scene scenes[] = {
 		  { "tailscale0 100.64.0.9 > 192.168.1.5 icmp type=3 error", "accept" },
 		  { "tailscale0 100.64.0.9 > 192.168.1.5 icmp type=5 error", "other-interface" },
 	  } },
-	{ "a policy for what is not there", "interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\n",
+	{ "a policy for what is not there",
+	  "interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\n",
 	  "containers: [{name: ghost, policies: [wan]}]\nrules: [{name: vpn, interface: wg0, source: 10.8.0.0/24, policies: [lan]}]\n"
 	  "allow: [{from: 'container:ghost', to: host}]",
 	  {

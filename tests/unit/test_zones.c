@@ -196,20 +196,34 @@ struct zone_row {
 static void test_uplink(void **state)
 {
 	static const struct zone_row rows[] = {
-		{ "8.8.8.8", INTERNET, INTERNET },	 { "60.1.0.7", UPSTREAM, UPSTREAM | LAN },
-		{ "60.1.0.1", UPSTREAM, UPSTREAM },	 { "60.1.1.1", INTERNET, INTERNET },
-		{ "61.0.0.7", UPSTREAM, UPSTREAM },	 { "63.1.1.1", UPSTREAM, UPSTREAM },
-		{ "64.0.0.0", INTERNET, INTERNET },	 { "10.0.0.1", UPSTREAM, UPSTREAM },
-		{ "11.0.0.1", INTERNET, INTERNET },	 { "100.64.0.0", UPSTREAM, UPSTREAM },
-		{ "100.63.255.255", INTERNET, INTERNET }, { "100.128.0.0", INTERNET, INTERNET },
-		{ "172.32.0.0", INTERNET, INTERNET },	 { "224.0.0.1", UPSTREAM, UPSTREAM },
-		{ "255.255.255.255", UPSTREAM, UPSTREAM }, { "223.255.255.255", INTERNET, INTERNET },
-		{ "0.0.0.0", UPSTREAM, UPSTREAM },	 { "169.254.1.1", UPSTREAM, UPSTREAM },
-		{ "2600:99::7", UPSTREAM, UPSTREAM | LAN }, { "2600:98::7", INTERNET, INTERNET },
-		{ "2001::1", UPSTREAM, UPSTREAM },	 { "2001:200::1", INTERNET, INTERNET },
-		{ "2002::1", UPSTREAM, UPSTREAM },	 { "fd00::1", UPSTREAM, UPSTREAM },
-		{ "::1", UPSTREAM, UPSTREAM },		 { "4000::", UPSTREAM, UPSTREAM },
-		{ "3ffe::1", INTERNET, INTERNET },	 { "64:ff9b::1", UPSTREAM, UPSTREAM },
+		{ "8.8.8.8", INTERNET, INTERNET },
+		{ "60.1.0.7", UPSTREAM, UPSTREAM | LAN },
+		{ "60.1.0.1", UPSTREAM, UPSTREAM },
+		{ "60.1.1.1", INTERNET, INTERNET },
+		{ "61.0.0.7", UPSTREAM, UPSTREAM },
+		{ "63.1.1.1", UPSTREAM, UPSTREAM },
+		{ "64.0.0.0", INTERNET, INTERNET },
+		{ "10.0.0.1", UPSTREAM, UPSTREAM },
+		{ "11.0.0.1", INTERNET, INTERNET },
+		{ "100.64.0.0", UPSTREAM, UPSTREAM },
+		{ "100.63.255.255", INTERNET, INTERNET },
+		{ "100.128.0.0", INTERNET, INTERNET },
+		{ "172.32.0.0", INTERNET, INTERNET },
+		{ "224.0.0.1", UPSTREAM, UPSTREAM },
+		{ "255.255.255.255", UPSTREAM, UPSTREAM },
+		{ "223.255.255.255", INTERNET, INTERNET },
+		{ "0.0.0.0", UPSTREAM, UPSTREAM },
+		{ "169.254.1.1", UPSTREAM, UPSTREAM },
+		{ "2600:99::7", UPSTREAM, UPSTREAM | LAN },
+		{ "2600:98::7", INTERNET, INTERNET },
+		{ "2001::1", UPSTREAM, UPSTREAM },
+		{ "2001:200::1", INTERNET, INTERNET },
+		{ "2002::1", UPSTREAM, UPSTREAM },
+		{ "fd00::1", UPSTREAM, UPSTREAM },
+		{ "::1", UPSTREAM, UPSTREAM },
+		{ "4000::", UPSTREAM, UPSTREAM },
+		{ "3ffe::1", INTERNET, INTERNET },
+		{ "64:ff9b::1", UPSTREAM, UPSTREAM },
 	};
 	_cleanup_(inventory_freep) struct inventory *inventory = NULL;
 	char text[512];
@@ -222,7 +236,8 @@ static void test_uplink(void **state)
 		size_t n = 0;
 
 		assert_int_equal(zones_of_uplink(inventory, inventory_interface_named(inventory, "eth0"), lan_too,
-						 &layers, &n), 0);
+						 &layers, &n),
+				 0);
 		check_all(layers, n);
 		for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
 			unsigned right = lan_too ? rows[i].with_lan : rows[i].plain;

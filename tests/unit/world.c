@@ -150,7 +150,9 @@ static struct port_binding binding_of(const char *text)
 	binding.host = addr_of(host);
 	binding.host_port = (uint16_t)outer;
 	binding.container_port = (uint16_t)inner;
-	binding.proto = strcmp(proto, "tcp") == 0 ? IPPROTO_TCP : strcmp(proto, "udp") == 0 ? IPPROTO_UDP : IPPROTO_SCTP;
+	binding.proto = strcmp(proto, "tcp") == 0 ? IPPROTO_TCP :
+			strcmp(proto, "udp") == 0 ? IPPROTO_UDP :
+						    IPPROTO_SCTP;
 	return binding;
 }
 
@@ -214,9 +216,9 @@ static const struct {
 	const char *word;
 	void (*read)(struct inventory *inventory, const struct words *words);
 } readers[] = {
-	{ "interface", read_interface }, { "bridge", read_interface },	  { "tun", read_interface },
-	{ "wireguard", read_interface }, { "route", read_route },	  { "network", read_network },
-	{ "container", read_endpoint },	 { "build", read_endpoint },	  { "resolver", read_resolver },
+	{ "interface", read_interface }, { "bridge", read_interface }, { "tun", read_interface },
+	{ "wireguard", read_interface }, { "route", read_route },      { "network", read_network },
+	{ "container", read_endpoint },	 { "build", read_endpoint },   { "resolver", read_resolver },
 };
 
 static void read_line(struct inventory *inventory, const struct words *words)
