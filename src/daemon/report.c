@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/message.h"
@@ -77,6 +78,19 @@ static void note_networks(const struct daemon *daemon, json_t *notes)
 	}
 }
 
+/* What Docker drops in its own rules nobody can accept: since version 28 what is sent to a container's own address. */
+static void note_docker(const struct daemon *daemon, json_t *notes)
+{
+	const char *version = daemon->engine ? engine_version(daemon->engine) : "";
+
+	if (atoi(version) >= 28)
+		sentence_add(notes,
+			     "Docker %s itself drops what other interfaces send to a container's own address: a group or "
+			     "an allow then reaches it by a published port only, or on a network with the option "
+			     "com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected (and _ipv6)",
+			     version);
+}
+
 static void note_model(const struct daemon *daemon, json_t *notes)
 {
 	for (size_t i = 0; i < daemon->model->n_clauses; i++) {
@@ -111,6 +125,7 @@ json_t *report_notes(const struct daemon *daemon)
 	sentence_add(notes, "containers of one network can still forge each other's addresses: spr sees which bridge a "
 			    "packet comes from, not yet which port of it");
 	note_networks(daemon, notes);
+	note_docker(daemon, notes);
 	note_model(daemon, notes);
 	if (daemon->engine && engine_problem(daemon->engine)[0])
 		sentence_add(notes, "%s: %s", engine_name(daemon->engine), engine_problem(daemon->engine));

@@ -55,7 +55,7 @@ char *right_text(const struct right *right)
 	int r;
 
 	if (right->all)
-		return strdup(right->but_dns ? "everything but other resolvers" : "everything");
+		return strdup(right->but_dns ? "everything but port 53" : "everything");
 	proto_name(right->proto, proto);
 	if (right->any_port)
 		r = asprintf(&text, "%s%s", proto, published);

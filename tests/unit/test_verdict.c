@@ -73,7 +73,7 @@ static const struct scene scenes[] = {
 		  { "br-m fd00:1::10 > 2620:fe::fe tcp 443", "accept" },
 		  { "br-m 172.30.1.99 > 1.1.1.1 tcp 443", "accept" }, /* a build */
 		  { "br-m 172.30.1.98 > 1.1.1.1 tcp 443", "unknown-source" },
-		  { "br-m 172.30.1.10 > 9.9.9.9 udp 53", "accept" },
+		  { "br-m 172.30.1.10 > 9.9.9.9 udp 443", "accept" },
 		  { "br-m 172.30.1.10 > 172.30.1.11 tcp 9999 out=br-m", "accept" },
 		  { "br-m 172.30.1.10 > 172.30.2.10 tcp 80", "no-grant" },
 		  { "eth0 192.168.1.7 > 172.30.1.10 tcp 8096", "no-grant" },
@@ -106,7 +106,10 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 240.0.0.4 tcp 443 out=eth0", "no-grant" },
 		  { "br-m 172.30.1.10 > 192.168.1.1 tcp 80", "no-grant" },
 		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 80", "no-grant" },
-		  { "br-m 172.30.1.10 > 9.9.9.9 udp 53", "accept" }, /* on the internet: wan is enough */
+		  { "br-m 172.30.1.10 > 9.9.9.9 udp 53", "no-grant" }, /* that is dns */
+		  { "br-m 172.30.1.10 > 8.8.8.8 udp 53", "no-grant" },
+		  { "br-m 172.30.1.10 > 8.8.8.8 tcp 53", "no-grant" },
+		  { "br-m 172.30.1.10 > 8.8.8.8 tcp 853", "accept" },
 		  { "br-m fd00:1::10 > fd12::1 tcp 443", "no-grant" },
 		  { "br-m fd00:1::10 > 2002:a00:1::1 tcp 443", "no-grant" },
 		  { "br-m fd00:1::10 > 64:ff9b::a00:1 tcp 443", "no-grant" },
@@ -142,6 +145,18 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 192.168.1.1 udp 53", "no-grant" },
 		  { "br-b 172.30.2.10 > 9.9.9.9 udp 53", "accept" },
 		  { "br-i 172.30.9.10 > 9.9.9.9 udp 53", "no-grant" },
+	  } },
+	{ "port 53 elsewhere by an allow or a group",
+	  nas,
+	  "groups: [{name: g}]\ncontainers: [{name: jelly, policies: [wan, lan], groups: [g]}, {name: db, groups: [g]}]\n"
+	  "allow: [{from: jelly, to: internet, ports: [53/udp]}]",
+	  {
+		  { "br-m 172.30.1.10 > 8.8.8.8 udp 53", "accept" },
+		  { "br-m 172.30.1.10 > 8.8.8.8 tcp 53", "no-grant" },
+		  { "br-m 172.30.1.10 > 192.168.1.7 udp 53", "no-grant" },
+		  { "br-m 172.30.1.10 > 192.168.1.7 udp 54", "accept" },
+		  { "br-m 172.30.1.10 > 172.30.2.10 udp 53", "accept" },
+		  { "br-m 172.30.1.10 > 172.30.1.11 udp 53", "accept" }, /* the same network */
 	  } },
 	{ "dns to a resolver on this machine",
 	  router,
