@@ -109,7 +109,8 @@ static void add_ports(struct scene *scene, struct container *container, uint16_t
 		if (random_percent(10)) {
 			add_binding(scene, container, proto, port, inner, &lo);
 		} else if (random_percent(40)) {
-			MUST(prefix_parse(random_percent(70) || !nic->subnet6[0] ? nic->subnet4 : nic->subnet6, &own) == 0);
+			MUST(prefix_parse(random_percent(70) || !nic->subnet6[0] ? nic->subnet4 : nic->subnet6, &own) ==
+			     0);
 			add_binding(scene, container, proto, port, inner, &own.addr);
 		} else {
 			add_binding(scene, container, proto, port, inner, &any4);
@@ -184,6 +185,24 @@ static void add_forwards(struct scene *scene, const struct container *container)
 	}
 }
 
+/* Somebody else's NAT: to containers, past what the engine publishes. */
+static void add_foreign(struct scene *scene)
+{
+	for (uint16_t i = 0; i < 3; i++) {
+		static const uint16_t dialled[] = { 22, 53, 80 }, ports[] = { 443, 8000, 8001, 8010, 9999 };
+		const struct inventory *inventory = scene->inventory;
+		const struct endpoint *endpoint = &inventory->endpoints[random_below((uint32_t)inventory->n_endpoints)];
+		struct forward *forward = ARRAY_ADD(scene->forwards, scene->n_forwards);
+
+		MUST(forward);
+		*forward = (struct forward){ .to = endpoint->ip4 };
+		forward->binding = (struct port_binding){ random_percent(70) ? IPPROTO_TCP : IPPROTO_UDP,
+							  address("0.0.0.0"), dialled[i], RANDOM_OF(ports) };
+		snprintf(forward->bridge, sizeof(forward->bridge), "%s",
+			 inventory_network(inventory, endpoint->network)->bridge);
+	}
+}
+
 /* As Docker's chain does it: not for the network's own bridge, and only at the address it is bound to. */
 static void write_nat(const struct scene *scene, uint8_t family, FILE *nft)
 {
@@ -201,8 +220,8 @@ static void write_nat(const struct scene *scene, uint8_t family, FILE *nft)
 		if (!addr_is_any(&binding->host))
 			fprintf(nft, "%s daddr %s ", ip, addr_text(&binding->host, host));
 		fprintf(nft, family == AF_INET ? "%s dport %u dnat to %s:%u\n" : "%s dport %u dnat to [%s]:%u\n",
-			binding->proto == IPPROTO_TCP ? "tcp" : "udp", binding->host_port,
-			addr_text(&forward->to, to), binding->container_port);
+			binding->proto == IPPROTO_TCP ? "tcp" : "udp", binding->host_port, addr_text(&forward->to, to),
+			binding->container_port);
 	}
 	fputs(" }\n}\n", nft);
 }
@@ -244,13 +263,13 @@ static void pool_add_subnet(struct scene *scene, const char *text)
 }
 
 static const char *const strangers[] = {
-	"1.1.1.1",	"8.8.8.8",	  "50.0.0.10",	    "50.0.0.11",       "9.9.9.9",	"10.99.0.1",
-	"10.0.0.7",	"172.16.5.5",	  "192.168.50.10",  "192.168.79.4",    "61.0.3.4",	"62.0.0.9",
-	"10.88.1.1",	"100.64.9.9",	  "10.123.4.5",	    "198.18.0.10",     "203.0.113.7",	"169.254.3.4",
-	"0.0.0.0",	"0.1.2.3",	  "127.0.0.1",	    "255.255.255.255", "224.0.0.1",	"240.0.0.4",
-	"2001:500::1",	"2606:4700::1",	  "2600:50::10",    "2620:fe::fe",     "fd12::1",	"2600:99::1",
-	"2600:79::5",	"2001:db8::1",	  "2002:a00:1::1",  "64:ff9b::a00:1",  "fd7a::7",	"fe80::1:2",
-	"::",		"::1",		  "ff02::1",	    "::ffff:10.0.0.1", "3fff::1",	"fec0::1",
+	"1.1.1.1",     "8.8.8.8",      "50.0.0.10",	"50.0.0.11",	   "9.9.9.9",	  "10.99.0.1",
+	"10.0.0.7",    "172.16.5.5",   "192.168.50.10", "192.168.79.4",	   "61.0.3.4",	  "62.0.0.9",
+	"10.88.1.1",   "100.64.9.9",   "10.123.4.5",	"198.18.0.10",	   "203.0.113.7", "169.254.3.4",
+	"0.0.0.0",     "0.1.2.3",      "127.0.0.1",	"255.255.255.255", "224.0.0.1",	  "240.0.0.4",
+	"2001:500::1", "2606:4700::1", "2600:50::10",	"2620:fe::fe",	   "fd12::1",	  "2600:99::1",
+	"2600:79::5",  "2001:db8::1",  "2002:a00:1::1", "64:ff9b::a00:1",  "fd7a::7",	  "fe80::1:2",
+	"::",	       "::1",	       "ff02::1",	"::ffff:10.0.0.1", "3fff::1",	  "fec0::1",
 };
 
 static void fill_pool(struct scene *scene)
@@ -275,7 +294,8 @@ static void fill_pool(struct scene *scene)
 
 static void choose_resolver(struct scene *scene)
 {
-	static const char *const choices[] = { "10.99.0.1", "9.9.9.9", "2620:fe::fe", "192.168.50.10", "192.168.77.66" };
+	static const char *const choices[] = { "10.99.0.1", "9.9.9.9", "2620:fe::fe", "192.168.50.10",
+					       "192.168.77.66" };
 	struct prefix own;
 
 	if (random_percent(10))
@@ -298,6 +318,7 @@ void scene_add_engine(struct scene *scene)
 	add_containers(scene);
 	for (size_t i = 0; i < scene->inventory->n_containers; i++)
 		add_forwards(scene, &scene->inventory->containers[i]);
+	add_foreign(scene);
 	make_nat(scene);
 	fill_pool(scene);
 	choose_resolver(scene);
@@ -324,7 +345,8 @@ void scene_print(const struct scene *scene, FILE *file)
 			scene->nics[i].bridge ? "bridge" : "veth", scene->nics[i].subnet4, scene->nics[i].subnet6);
 	for (size_t i = 0; i < inventory->n_networks; i++)
 		fprintf(file, "network %s on %s%s%s\n", inventory->networks[i].name, inventory->networks[i].bridge,
-			inventory->networks[i].internal ? " internal" : "", inventory->networks[i].icc ? "" : " no-icc");
+			inventory->networks[i].internal ? " internal" : "",
+			inventory->networks[i].icc ? "" : " no-icc");
 	for (size_t i = 0; i < inventory->n_containers; i++)
 		print_container(scene, &inventory->containers[i], file);
 	for (size_t i = 0; i < inventory->n_endpoints; i++)

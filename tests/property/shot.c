@@ -72,8 +72,7 @@ static void translate(const struct scene *scene, struct packet *packet)
 		if (forward->binding.proto != packet->proto || forward->binding.host_port != packet->dialled_port ||
 		    forward->binding.host.family != packet->dialled.family || strcmp(forward->bridge, packet->in) == 0)
 			continue;
-		if (!addr_is_any(&forward->binding.host) &&
-		    addr_compare(&forward->binding.host, &packet->dialled) != 0)
+		if (!addr_is_any(&forward->binding.host) && addr_compare(&forward->binding.host, &packet->dialled) != 0)
 			continue;
 		packet->to = forward->to;
 		packet->to_port = forward->binding.container_port;
@@ -162,7 +161,8 @@ static void choose_proto(struct shot *shot, const struct scene *scene)
 	static const uint8_t protos[] = { 47, 50, 99, 2, 4 };
 	static const uint8_t flags[] = { ACK, ACK | PSH, SYN | ACK, FIN | ACK, RST, 0, SYN | FIN, SYN | ECE, FIN };
 	static const uint8_t types4[] = { 8, 8, 8, 8, 0, 3, 4, 5, 11, 12, 13, 17, 40 };
-	static const uint8_t types6[] = { 128, 128, 128, 128, 129, 1, 2, 4, 130, 131, 132, 133, 134, 135, 136, 137, 143, 200 };
+	static const uint8_t types6[] = { 128, 128, 128, 128, 129, 1,	2,   4,	  130,
+					  131, 132, 133, 134, 135, 136, 137, 143, 200 };
 	struct packet *packet = &shot->packet;
 	unsigned choice = random_below(100);
 
@@ -219,7 +219,8 @@ static void choose_odd(struct shot *shot)
 /* Whether an earlier packet shares everything that the connection table knows this one by, either way round. */
 static bool is_known(const struct packet *packet, const struct packet *other)
 {
-	bool same = addr_compare(&packet->from, &other->from) == 0 && addr_compare(&packet->dialled, &other->dialled) == 0;
+	bool same = addr_compare(&packet->from, &other->from) == 0 &&
+		    addr_compare(&packet->dialled, &other->dialled) == 0;
 	bool back = addr_compare(&packet->from, &other->to) == 0 && addr_compare(&packet->dialled, &other->from) == 0;
 
 	return packet->proto == other->proto && (same || back);
@@ -237,6 +238,17 @@ static bool is_fresh(const struct packet *packet, const struct flows *flows)
 	return true;
 }
 
+/* The machine's address where the packet comes in. */
+static struct addr own_addr(const struct nic *nic, uint8_t family)
+{
+	struct prefix own;
+
+	if (family == AF_INET6 && !nic->subnet6[0])
+		return (struct addr){ AF_INET6, { 0xfe, 0x80, [15] = nic->mac[5] } };
+	MUST(prefix_parse(family == AF_INET6 ? nic->subnet6 : nic->subnet4, &own) == 0);
+	return own.addr;
+}
+
 static bool make_first(struct shot *shot, const struct scene *scene, struct flows *flows)
 {
 	const struct nic *nic = &scene->nics[random_below((uint32_t)scene->n_nics)];
@@ -246,7 +258,7 @@ static bool make_first(struct shot *shot, const struct scene *scene, struct flow
 	*shot = (struct shot){ .nic = nic, .flow = NO_FLOW };
 	packet->in = nic->name;
 	packet->from = random_percent(75) ? neighbour(scene, nic, family) : scene_addr(scene, family);
-	packet->dialled = scene_addr(scene, family);
+	packet->dialled = random_percent(15) ? own_addr(nic, family) : scene_addr(scene, family);
 	packet->hop_limit = random_percent(50) ? 255 : 64;
 	choose_proto(shot, scene);
 	if (random_percent(8))

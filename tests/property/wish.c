@@ -9,19 +9,19 @@
 static const char *const groups[] = { "g0", "g1", "g2" };
 static const char *const tags[] = { "t0", "t1" };
 static const char *const rules[] = { "r0", "r1", "r2", "r3", "web" };
-static const char *const containers[] = { "web",  "db",	      "nas",	 "files",  "net-a", "proj-app-1",
+static const char *const containers[] = { "web",  "db",	      "nas",	 "files",   "net-a", "proj-app-1",
 					  "both", "proj/app", "proj/db", "builder", "absent" };
 static const char *const networks[] = { "net-a", "net-b", "net-c", "net-d", "net-x" };
 static const char *const sources[] = {
-	"100.64.0.0/10",   "100.100.0.0/24",   "192.168.77.0/24", "192.168.77.64/26", "192.168.77.66", "192.168.78.0/23",
-	"50.0.0.0/24",	   "50.0.0.10/31",     "0.0.0.0/0",	  "10.0.0.0/8",	      "10.99.0.66",    "172.30.1.0/28",
-	"'2600:50::/64'",  "'fd00:100::/64'",  "'::/0'",	  "'2600:77::/64'",   "'fd00::/8'",    "60.0.0.0/6",
-	"10.77.0.0/24",	   "192.168.122.0/24", "10.123.0.0/16",	  "'2600:88::/64'",   "128.0.0.0/1",   "'fd7a::7'",
+	"100.64.0.0/10",  "100.100.0.0/24",   "192.168.77.0/24", "192.168.77.64/26", "192.168.77.66", "192.168.78.0/23",
+	"50.0.0.0/24",	  "50.0.0.10/31",     "0.0.0.0/0",	 "10.0.0.0/8",	     "10.99.0.66",    "172.30.1.0/28",
+	"'2600:50::/64'", "'fd00:100::/64'",  "'::/0'",		 "'2600:77::/64'",   "'fd00::/8'",    "60.0.0.0/6",
+	"10.77.0.0/24",	  "192.168.122.0/24", "10.123.0.0/16",	 "'2600:88::/64'",   "128.0.0.0/1",   "'fd7a::7'",
 };
 static const char *const ports[] = {
-	"80/tcp",    "443",  "53/udp", "8000-8100/tcp", "1-65535/udp", "8000/tcp",  "8010/tcp", "8020-8041",
-	"8001/udp",  "icmp", "icmpv6", "gre",		"proto:99",    "tcp",	    "udp",	"22/tcp",
-	"8080/tcp",  "53",   "8030",   "8050/tcp",	"1-79/tcp",    "81-65535/tcp",
+	"80/tcp",   "443",  "53/udp", "8000-8100/tcp", "1-65535/udp", "8000/tcp",     "8010/tcp", "8020-8041",
+	"8001/udp", "icmp", "icmpv6", "gre",	       "proto:99",    "tcp",	      "udp",	  "22/tcp",
+	"8080/tcp", "53",   "8030",   "8050/tcp",      "1-79/tcp",    "81-65535/tcp",
 };
 
 /* A flow list of some of the words, each once at most. */
@@ -93,7 +93,9 @@ static void write_publish(FILE *out, const struct scene *scene)
 			if (!random_percent(25))
 				continue;
 			fprintf(out, "%s{port: %zu%s, to: [", comma, 8000 + 10 * i + port,
-				random_percent(50) ? "/tcp" : random_percent(50) ? "/udp" : "");
+				random_percent(50) ? "/tcp" :
+				random_percent(50) ? "/udp" :
+						     "");
 			write_selector(out);
 			if (random_percent(40)) {
 				fputs(", ", out);
@@ -147,8 +149,7 @@ static void write_rules(FILE *out, const struct scene *scene)
 		if (!random_percent(50))
 			continue;
 		fprintf(out, "- {name: %s, interface: %s, source: [", rules[i],
-			random_percent(5) ? "gone0" :
-					    scene->nics[random_below((uint32_t)scene->n_nics)].name);
+			random_percent(5) ? "gone0" : scene->nics[random_below((uint32_t)scene->n_nics)].name);
 		for (size_t k = 1 + random_below(3); k > 0;) {
 			uint32_t source = random_below(ELEMENTSOF(sources));
 
@@ -189,8 +190,11 @@ static void write_interfaces(FILE *out, const struct scene *scene)
 	static const struct {
 		const char *prefix, *role;
 		unsigned percent;
-	} usual[] = { { "up", "uplink", 50 },	 { "lan", "lan", 65 },	      { "oth", "other", 80 },
-		      { "ovl", "overlay", 90 }, { "br-", "container", 20 } };
+	} usual[] = { { "up", "uplink", 50 },
+		      { "lan", "lan", 65 },
+		      { "oth", "other", 80 },
+		      { "ovl", "overlay", 90 },
+		      { "br-", "container", 20 } };
 
 	fputs("interfaces:\n", out);
 	for (size_t i = 0; i < scene->n_nics; i++) {
@@ -218,7 +222,7 @@ char *wish_write(const struct scene *scene)
 	write_rules(out, scene);
 	fputs("groups: [{name: g0}, {name: g1}, {name: g2}]\n", out);
 	write_grants(out, "allow", random_below(9));
-	write_grants(out, "block", random_below(4));
+	write_grants(out, "block", random_below(7));
 	fprintf(out, "settings: {connections: %s, local_users: %s}\n", random_percent(30) ? "0" : "1000000",
 		random_percent(30) ? "root" : "all");
 	MUST(fclose(out) == 0);
