@@ -70,7 +70,7 @@ lint:
 
 format:
 	@tools/install-deps lint
-	find src tests bench -name '*.[ch]' -exec clang-format -i {} +
+	find src tests -name '*.[ch]' -exec clang-format -i {} +
 
 fuzz:
 	@tools/install-deps fuzz

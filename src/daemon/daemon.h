@@ -117,8 +117,7 @@ int lockout_check(const struct model *model, json_t *arguments, struct error *er
 extern const struct api_call daemon_calls[];
 extern const size_t n_daemon_calls;
 
-#define CALL(name)                                                                                                     \
-	int name(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
+#define CALL(name) int name(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
 CALL(call_status);
 CALL(call_up);
 CALL(call_down);

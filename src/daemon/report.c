@@ -84,11 +84,12 @@ static void note_docker(const struct daemon *daemon, json_t *notes)
 	const char *version = daemon->engine ? engine_version(daemon->engine) : "";
 
 	if (atoi(version) >= 28)
-		sentence_add(notes,
-			     "Docker %s itself drops what other interfaces send to a container's own address: a group or "
-			     "an allow then reaches it by a published port only, or on a network with the option "
-			     "com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected (and _ipv6)",
-			     version);
+		sentence_add(
+			notes,
+			"Docker %s itself drops what other interfaces send to a container's own address: a group or "
+			"an allow then reaches it by a published port only, or on a network with the option "
+			"com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected (and _ipv6)",
+			version);
 }
 
 static void note_model(const struct daemon *daemon, json_t *notes)
