@@ -7,6 +7,7 @@
 #include <time.h>
 #include <utlist.h>
 
+#include "engine/docker_file.h"
 #include "engine/docker_track.h"
 #include "engine/engine_private.h"
 #include "engine/http.h"
@@ -15,8 +16,8 @@
  * Docker over its socket: version, then the event stream, then a full list, then what events ask for. Any trouble with
  * the first three, or with the stream, ends the connection and tries again. Docker's `network connect` comes 200 ms
  * before the container's process runs, and GET /networks/ID answers within 2 ms of it. GET /containers/ID/json does
- * not answer before a start is over: it is asked for bindings only, at once when a container was created, and nothing
- * waits for it.
+ * not answer before a start is over: it is asked for bindings only, where Docker's own file of them cannot be read, and
+ * nothing waits for it.
  */
 
 #define ANSWER_MAX (64U << 20)
@@ -71,6 +72,8 @@ struct docker {
 	uv_fs_event_t watch; /* of the socket's directory, while there is no connection */
 	unsigned open_handles;
 	unsigned tries;
+	char *root; /* Docker's folder; NULL when it is not known */
+	bool root_asked; /* bindings wait for the answer */
 	bool following; /* the stream is open: questions may be asked */
 	bool listed; /* the first list is there */
 };
@@ -125,7 +128,7 @@ static void docker_disconnect(struct docker *docker)
 		free(flight);
 	docker->flights = NULL;
 	docker->n_flights = docker->n_bulk = docker->n_bindings = 0;
-	docker->following = docker->listed = false;
+	docker->following = docker->listed = docker->root_asked = false;
 	for (size_t i = 0; i < _TIMER_MAX; i++)
 		uv_timer_stop(&docker->timers[i]);
 	docker_track_reset(docker->track);
@@ -259,6 +262,27 @@ static int docker_ask(struct docker *docker, const struct docker_question *quest
 	return 0;
 }
 
+/* The answer to a question for bindings from Docker's file; false: Docker has to be asked. */
+static bool docker_read_file(struct docker *docker, const struct docker_question *question)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t length;
+
+	if (question->ask != DOCKER_ASK_BINDINGS || !docker->root ||
+	    docker_file_bindings(docker->root, question->id, &text, &length) < 0)
+		return false;
+	docker_track_answer(docker->track, question, 200, text, length, NULL);
+	return true;
+}
+
+static bool docker_next(struct docker *docker, struct docker_question *ret)
+{
+	if (!docker->root_asked && docker->n_bindings < BINDINGS_MAX && docker_track_next_bindings(docker->track, ret))
+		return true;
+	return docker->n_flights < FLIGHT_MAX &&
+	       docker_track_next(docker->track, docker->n_bulk >= BULK_MAX, ret);
+}
+
 /* Sends what there is to ask, within bounds, and tells what has changed. Last in every callback. */
 static void docker_pump(struct docker *docker)
 {
@@ -268,10 +292,8 @@ static void docker_pump(struct docker *docker)
 	if (!docker->following)
 		return;
 	due = docker_track_time(docker->track, uv_now(docker->engine->loop));
-	while ((docker->n_bindings < BINDINGS_MAX && docker_track_next_bindings(docker->track, &question)) ||
-	       (docker->n_flights < FLIGHT_MAX &&
-		docker_track_next(docker->track, docker->n_bulk >= BULK_MAX, &question))) {
-		if (docker_ask(docker, &question) < 0) {
+	while (docker_next(docker, &question)) {
+		if (!docker_read_file(docker, &question) && docker_ask(docker, &question) < 0) {
 			docker_fail_memory(docker);
 			return;
 		}
@@ -289,6 +311,23 @@ static void on_list(uv_timer_t *timer)
 	uv_timer_start(timer, on_list, docker_track_listing(docker->track) ? LINE_PAUSE : LIST_PAUSE, 0);
 	docker_track_list(docker->track);
 	docker_pump(docker);
+}
+
+/* Nothing depends on it: without it, Docker is asked for bindings too. */
+static void on_info(void *data, const struct http_answer *answer)
+{
+	struct docker *docker = data;
+
+	docker->root_asked = false;
+	free(TAKE_PTR(docker->root));
+	if (!answer->error.code && answer->status == 200)
+		docker_parse_root(answer->body, answer->length, &docker->root, NULL);
+	docker_pump(docker);
+}
+
+static void docker_ask_root(struct docker *docker)
+{
+	docker->root_asked = http_get(docker->http, "/info", ANSWER_MAX, TIMEOUT, on_info, docker, NULL) >= 0;
 }
 
 static void on_ping_answer(void *data, const struct http_answer *answer)
@@ -314,6 +353,7 @@ static void docker_follow(struct docker *docker)
 	uv_timer_stop(&docker->timers[TIMER_STREAM]);
 	uv_timer_start(&docker->timers[TIMER_PING], on_ping, PING_PAUSE, PING_PAUSE);
 	uv_timer_start(&docker->timers[TIMER_LIST], on_list, LIST_PAUSE, 0);
+	docker_ask_root(docker);
 	docker_track_list(docker->track);
 	docker_pump(docker);
 }
@@ -454,6 +494,7 @@ static void on_closed(uv_handle_t *handle)
 	if (--docker->open_handles)
 		return;
 	docker_track_free(docker->track);
+	free(docker->root);
 	engine_free(docker->engine);
 	free(docker);
 }

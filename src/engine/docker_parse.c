@@ -545,6 +545,22 @@ int docker_parse_version(const char *text, size_t length, char **ret, struct err
 	return *ret ? 0 : error_memory(error);
 }
 
+int docker_parse_root(const char *text, size_t length, char **ret, struct error *error)
+{
+	_cleanup_json_ json_t *json = NULL;
+	const char *root;
+	int r;
+
+	r = parse(text, length, JSON_OBJECT, "info", &json, error);
+	if (r < 0)
+		return r;
+	root = get_text(json, "DockerRootDir");
+	if (!root || root[0] != '/')
+		return error_set(error, EINVAL, "info: no DockerRootDir");
+	*ret = strdup(root);
+	return *ret ? 0 : error_memory(error);
+}
+
 int docker_parse_image(const char *text, size_t length, struct docker_labels *ret, struct error *error)
 {
 	_cleanup_(docker_labels_clear) struct docker_labels labels = { 0 };

@@ -63,6 +63,9 @@ struct docker_event {
 
 int docker_parse_version(const char *text, size_t length, char **ret, struct error *error);
 
+/* Docker's folder, of GET /info: an absolute path. */
+int docker_parse_root(const char *text, size_t length, char **ret, struct error *error);
+
 /* The ids of GET /networks. */
 int docker_parse_networks(const char *text, size_t length, char ***ret, size_t *ret_n, struct error *error);
 int docker_parse_network(const char *text, size_t length, struct docker_network *ret, struct error *error);
