@@ -279,8 +279,7 @@ static bool docker_next(struct docker *docker, struct docker_question *ret)
 {
 	if (!docker->root_asked && docker->n_bindings < BINDINGS_MAX && docker_track_next_bindings(docker->track, ret))
 		return true;
-	return docker->n_flights < FLIGHT_MAX &&
-	       docker_track_next(docker->track, docker->n_bulk >= BULK_MAX, ret);
+	return docker->n_flights < FLIGHT_MAX && docker_track_next(docker->track, docker->n_bulk >= BULK_MAX, ret);
 }
 
 /* Sends what there is to ask, within bounds, and tells what has changed. Last in every callback. */

@@ -80,6 +80,7 @@ static void run_containers(const char *text, size_t size)
 
 static void run_small(uint8_t which, const char *text, size_t size)
 {
+	struct docker_bindings bindings;
 	struct docker_labels labels;
 	struct docker_event event;
 	char *version, **ids;
@@ -91,6 +92,13 @@ static void run_small(uint8_t which, const char *text, size_t size)
 		for (size_t i = 0; i < n; i++)
 			demand_id(ids[i]);
 		docker_ids_free(ids, n);
+	}
+	if (which == 5 && docker_parse_bindings(text, size, &bindings, NULL) == 0) {
+		demand_id(bindings.id);
+		for (size_t i = 0; i < bindings.n_ports; i++)
+			demand(bindings.ports[i].host.family && bindings.ports[i].host_port &&
+			       bindings.ports[i].container_port && bindings.ports[i].proto);
+		docker_bindings_clear(&bindings);
 	}
 	if (which == 4 && docker_parse_image(text, size, &labels, NULL) == 0)
 		docker_labels_clear(&labels);

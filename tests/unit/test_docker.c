@@ -349,6 +349,69 @@ static void events_parsed(void **state)
 	assert_int_equal(docker_parse_event("[]", 2, &event, NULL), -EINVAL);
 }
 
+static void bindings_parsed(void **state)
+{
+#define INSPECT(config) "{\"Id\":\"" C1 "\",\"HostConfig\":" config "}"
+	static const struct {
+		const char *text;
+		size_t n;
+	} cases[] = {
+		{ INSPECT("{\"PortBindings\":{}}"), 0 },
+		{ INSPECT("{\"PortBindings\":null}"), 0 },
+		{ INSPECT("{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"}]}}"), 2 },
+		{ INSPECT("{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"8080\"},{\"HostPort\":\"8080\"}]}}"), 2 },
+		{ INSPECT("{\"PortBindings\":{\"80\":[{\"HostIp\":\"10.0.0.1\",\"HostPort\":\"8080\"}]}}"), 1 },
+		{ INSPECT("{\"PortBindings\":{\"1/udp\":[{\"HostIp\":\"::\",\"HostPort\":\"1\"}],\"2/sctp\":[{\"HostIp\":"
+			  "\"127.0.0.1\",\"HostPort\":\"65535\"}]}}"),
+		  2 },
+		/* chosen at the start */
+		{ INSPECT("{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"\"}],\"81/tcp\":null}}"), 0 },
+		{ INSPECT("{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8000-8010\"}]}}"), 0 },
+		/* nothing of its own to publish */
+		{ INSPECT("{\"NetworkMode\":\"host\",\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"80\"}]}}"), 0 },
+		{ INSPECT("{\"NetworkMode\":\"container:x\",\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"80\"}]}}"),
+		  0 },
+		{ INSPECT("{\"NetworkMode\":\"neta\",\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"80\"}]}}"), 2 },
+		/* wrong */
+		{ INSPECT("7"), 0 },
+		{ INSPECT("{\"PortBindings\":[1]}"), 0 },
+		{ INSPECT("{\"PortBindings\":{\"0/tcp\":[{\"HostPort\":\"80\"}],\"70000/tcp\":[{\"HostPort\":\"80\"}],"
+			  "\"/tcp\":[{\"HostPort\":\"80\"}],\"80/quic\":[{\"HostPort\":\"80\"}],\"\":[{}]}}"),
+		  0 },
+		{ INSPECT("{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":80},{\"HostPort\":\"0\"},{\"HostPort\":\"65536\"},7,"
+			  "{\"HostPort\":\"-1\"},{\"HostIp\":7,\"HostPort\":\"80\"},{\"HostIp\":\"x\",\"HostPort\":\"80\"}]}}"),
+		  0 },
+	};
+	struct docker_bindings bindings = { 0 };
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		assert_int_equal(docker_parse_bindings(cases[i].text, strlen(cases[i].text), &bindings, NULL), 0);
+		assert_string_equal(bindings.id, C1);
+		if (bindings.n_ports != cases[i].n)
+			fail_msg("%s: %zu", cases[i].text, bindings.n_ports);
+		docker_bindings_clear(&bindings);
+	}
+	assert_int_equal(docker_parse_bindings(cases[4].text, strlen(cases[4].text), &bindings, NULL), 0);
+	assert_int_equal(bindings.ports[0].proto, IPPROTO_TCP);
+	assert_int_equal(bindings.ports[0].host_port, 8080);
+	assert_int_equal(bindings.ports[0].container_port, 80);
+	docker_bindings_clear(&bindings);
+	assert_int_equal(docker_parse_bindings("{}", 2, &bindings, NULL), -EINVAL);
+	assert_int_equal(docker_parse_bindings("{\"Id\":\"../x\"}", 13, &bindings, NULL), -EINVAL);
+}
+
+static void root_parsed(void **state)
+{
+	_cleanup_free_ char *root = NULL;
+	char *untouched = NULL;
+
+	assert_int_equal(docker_parse_root("{\"DockerRootDir\":\"/x\"}", 22, &root, NULL), 0);
+	assert_string_equal(root, "/x");
+	assert_int_equal(docker_parse_root("{\"DockerRootDir\":\"x\"}", 21, &untouched, NULL), -EINVAL);
+	assert_int_equal(docker_parse_root("{}", 2, &untouched, NULL), -EINVAL);
+	assert_null(untouched);
+}
+
 static void version_parsed(void **state)
 {
 	_cleanup_free_ char *version = NULL;
@@ -520,6 +583,75 @@ static void start_of_a_container(void **state)
 	assert_int_equal(fixture->inventory->n_endpoints, 2);
 	assert_true(docker_track_changed(fixture->track));
 	no_more(fixture);
+}
+
+#define BOUND(id) "{\"Id\":\"" id "\",\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"80\"}]}}}"
+
+/* The question for the bindings of a container; C1's, of the list, goes behind. */
+static struct docker_question next_bindings(struct fixture *fixture, const char *id)
+{
+	struct docker_question question;
+
+	assert_true(docker_track_next_bindings(fixture->track, &question));
+	assert_int_equal(question.ask, DOCKER_ASK_BINDINGS);
+	assert_string_equal(question.id, id);
+	return question;
+}
+
+/* They are asked once, beside all else, and stay over a stop. */
+static void bindings_stay(void **state)
+{
+	struct fixture *fixture = *state;
+	struct docker_question question, first;
+
+	event(fixture, false, DOCKER_CREATE, C2, "");
+	question = next_bindings(fixture, C2);
+	ask(fixture, DOCKER_ASK_CONTAINER, C2, "[" CONTAINER(C2, "db", "") "]");
+	assert_int_equal(inventory_container(fixture->inventory, C2)->n_bindings, 0);
+	assert_true(docker_track_changed(fixture->track));
+	answer(fixture, &question, BOUND(C2));
+	assert_true(docker_track_changed(fixture->track));
+	assert_int_equal(inventory_container(fixture->inventory, C2)->n_bindings, 2);
+
+	first = next_bindings(fixture, C1);
+	assert_false(docker_track_next_bindings(fixture->track, &question));
+	answer(fixture, &first, BOUND(C2)); /* another's */
+	assert_int_equal(inventory_container(fixture->inventory, C1)->n_bindings, 0);
+	docker_track_time(fixture->track, fixture->now += 5000);
+	first = next_bindings(fixture, C1);
+	answer_status(fixture, &first, 0, "");
+	docker_track_time(fixture->track, fixture->now += 5000);
+	first = next_bindings(fixture, C1);
+	answer(fixture, &first, BOUND(C1));
+	assert_int_equal(inventory_container(fixture->inventory, C1)->n_bindings, 2);
+
+	event(fixture, false, DOCKER_DIE, C2, "");
+	assert_int_equal(inventory_container(fixture->inventory, C2)->n_bindings, 2);
+	while (docker_track_next(fixture->track, false, &question))
+		answer(fixture, &question,
+		       question.ask == DOCKER_ASK_NETWORK ? NETWORK(N1, "") :
+		       strcmp(question.id, C2) == 0	  ? "[" CONTAINER(C2, "db", "") "]" :
+							    "[" CONTAINER(C1, "web", "") "]");
+	assert_int_equal(inventory_container(fixture->inventory, C2)->n_bindings, 2);
+	assert_false(docker_track_next_bindings(fixture->track, &question));
+	event(fixture, false, DOCKER_DESTROY, C2, "");
+	assert_null(inventory_container(fixture->inventory, C2));
+}
+
+/* An answer before the container itself is known. */
+static void bindings_first(void **state)
+{
+	struct fixture *fixture = *state;
+	struct docker_question question;
+
+	event(fixture, false, DOCKER_CREATE, C2, "");
+	question = next_bindings(fixture, C2);
+	answer(fixture, &question, BOUND(C2));
+	assert_null(inventory_container(fixture->inventory, C2));
+	ask(fixture, DOCKER_ASK_CONTAINER, C2, "[" CONTAINER(C2, "db", "") "]");
+	assert_int_equal(inventory_container(fixture->inventory, C2)->n_bindings, 2);
+	docker_track_reset(fixture->track);
+	assert_int_equal(inventory_container(fixture->inventory, C2)->n_bindings, 2);
 }
 
 /* Its name is its rights: before it is known, its address has none. */
@@ -877,6 +1009,8 @@ int main(void)
 		track_test(rename_overtakes),	     track_test(list_overtaken),
 		track_test(reset_forgets_questions), track_test(compose_labels),
 		track_test(compose_labels_baked),    track_test(any_order),
+		track_test(bindings_stay),	     track_test(bindings_first),
+		cmocka_unit_test(bindings_parsed),   cmocka_unit_test(root_parsed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "engine/engine.h"
@@ -49,7 +50,7 @@ struct fake {
 	char directory[32], socket[64];
 	struct peer *peers[PEERS_MAX];
 	size_t n_peers;
-	const char *network, *networks, *containers; /* answers; NULL: 500 */
+	const char *network, *networks, *containers, *info, *inspect; /* answers; NULL: 500 */
 	const char *hold; /* requests that contain it are answered by fake_release() */
 	bool mute; /* accepts, and says nothing */
 	const char *raw; /* instead of any answer */
@@ -133,6 +134,10 @@ static void peer_request(struct peer *peer, const char *path)
 		body = fake->networks;
 	else if (strcmp(path, "/networks/" N1) == 0 && fake->asked_network++ + 1)
 		body = fake->network;
+	else if (strcmp(path, "/info") == 0)
+		body = fake->info;
+	else if (strcmp(path, "/containers/" C1 "/json") == 0)
+		body = fake->inspect;
 	else if (strncmp(path, "/containers/json?all=1", 22) == 0)
 		body = fake->containers;
 	peer_answer(peer, body ? 200 : 500, body ? body : "{\"message\":\"no\"}");
@@ -468,6 +473,63 @@ static void refresh(void **state)
 	assert_true(fake->asked_network < 6);
 }
 
+#define HOST_CONFIG(port) "{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"10.0.0.1\",\"HostPort\":\"" port "\"}]}}"
+
+static bool is_bound(const struct fake *fake, uint16_t port)
+{
+	const struct container *container = inventory_container(fake->inventory, C1);
+
+	return container && container->n_bindings == 1 && container->bindings[0].host_port == port;
+}
+
+/* Docker does not say what a container is bound to while it starts it: nothing else waits. */
+static void bindings_held(void **state)
+{
+	struct fake *fake = *state;
+
+	fake->inspect = "{\"Id\":\"" C1 "\",\"HostConfig\":" HOST_CONFIG("8080") "}";
+	fake->hold = C1 "/json";
+	start_connected(fake);
+	wait_for(fake, fake_holds(fake));
+	fake->network = NETWORK("");
+	fake_event(fake, DIE);
+	fake_event(fake, CONNECT);
+	fake->network = NETWORK(EP1);
+	fake_event(fake, CONNECT);
+	wait_for(fake, fake->inventory->n_endpoints == 1);
+	assert_true(fake_holds(fake));
+	assert_int_equal(inventory_container(fake->inventory, C1)->n_bindings, 0);
+	fake_release(fake, NULL);
+	wait_for(fake, is_bound(fake, 8080));
+}
+
+/* Docker's own file goes before its answer. */
+static void bindings_of_file(void **state)
+{
+	struct fake *fake = *state;
+	char containers[100], container[200], config[300], info[200];
+	FILE *file;
+
+	snprintf(containers, sizeof(containers), "%s/containers", fake->directory);
+	snprintf(container, sizeof(container), "%s/" C1, containers);
+	snprintf(config, sizeof(config), "%s/hostconfig.json", container);
+	assert_int_equal(mkdir(containers, 0700), 0);
+	assert_int_equal(mkdir(container, 0700), 0);
+	file = fopen(config, "w");
+	assert_non_null(file);
+	fputs(HOST_CONFIG("9090") "\n", file);
+	fclose(file);
+	snprintf(info, sizeof(info), "{\"DockerRootDir\":\"%s\"}", fake->directory);
+	fake->info = info;
+	fake->inspect = "{\"Id\":\"" C1 "\",\"HostConfig\":" HOST_CONFIG("8080") "}";
+	start_connected(fake);
+	wait_for(fake, is_bound(fake, 9090));
+	unlink(config);
+	rmdir(container);
+	rmdir(containers);
+	fake->info = NULL;
+}
+
 /* Whatever it says: not connected, nothing taken from it, and tried again. */
 static void garbage(void **state)
 {
@@ -681,6 +743,8 @@ int main(void)
 		engine_test(stale_answer),
 		engine_test(events_during_list),
 		engine_test(refresh),
+		engine_test(bindings_held),
+		engine_test(bindings_of_file),
 		engine_test(garbage),
 		engine_test(garbage_in_stream),
 		engine_test(huge_line),

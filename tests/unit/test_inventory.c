@@ -250,6 +250,13 @@ static void equality(void **state)
 	b = a;
 	b.n_ports = 0;
 	assert_false(container_equal(&a, &b));
+	b = a;
+	b.bindings = &port;
+	b.n_bindings = 1;
+	assert_false(container_equal(&a, &b));
+	a.bindings = &port;
+	a.n_bindings = 1;
+	assert_true(container_equal(&a, &b));
 	assert_true(network_equal(&n, &m));
 	strcpy(m.bridge, "br-x");
 	assert_false(network_equal(&n, &m));

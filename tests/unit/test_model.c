@@ -192,6 +192,34 @@ static void test_classes(void **state)
 	world_free(&world);
 }
 
+/* Rights may not change when the engine tells of the ports that were known: the first packet counts. */
+static void test_ports_before_start(void **state)
+{
+#define PLACE "interface eth0 192.168.1.5/24\nnetwork media br-m 172.30.1.0/24\ncontainer web media 172.30.1.10 "
+#define BIND " bind=0.0.0.0:80:80/tcp bind=[::]:80:80/tcp"
+	static const char *const machines[] = {
+		PLACE BIND,
+		PLACE BIND " port=0.0.0.0:80:80/tcp",
+		PLACE " port=0.0.0.0:80:80/tcp port=[::]:80:80/tcp",
+	};
+	_cleanup_(class_book_freep) struct class_book *book = class_book_new(1);
+	uint32_t number = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(machines); i++) {
+		struct world world = world_new(machines[i], "", book, 0);
+		const struct class *class = &world.model->classes[world.model->locations[0].class];
+
+		assert_int_equal(world.model->n_fronts, 2);
+		assert_int_equal(world.model->fronts[0].class, world.model->locations[0].class);
+		assert_int_equal(world.model->fronts[1].class, world.model->locations[0].class);
+		assert_int_equal(class->n_ports, 1);
+		assert_int_equal(class->front, class->number + 1);
+		number = number ? number : class->number;
+		assert_int_equal(class->number, number);
+		world_free(&world);
+	}
+}
+
 static void test_ambiguous(void **state)
 {
 	static const struct {
@@ -289,9 +317,10 @@ static void test_changes_of_all(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roles),	       cmocka_unit_test(test_locations), cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_classes),	       cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_changes_of_all),
+		cmocka_unit_test(test_roles),	  cmocka_unit_test(test_locations),
+		cmocka_unit_test(test_numbers),	  cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_ports_before_start),
+		cmocka_unit_test(test_changes),	  cmocka_unit_test(test_changes_of_all),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -283,13 +283,49 @@ static void test_whole(void **state)
 			}
 }
 
+static size_t elements_with(const struct ruleset *ruleset, const char *name, uint32_t data)
+{
+	const struct set *set = ruleset_set(ruleset, name);
+	size_t n = 0;
+
+	for (size_t i = 0; i < set->n_elements; i++)
+		n += set->elements[i].data == data;
+	return n;
+}
+
+/* A port of nobody is a target that no class may open, and no exception to the strong host. */
+static void test_ports_of_nobody(void **state)
+{
+	static const char machine[] = "interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\n"
+				      "stopped old bind=0.0.0.0:81:80/tcp bind=192.168.1.5:82:80/tcp\n"
+				      "stopped older bind=0.0.0.0:81:80/tcp\n";
+	struct world world = world_new(machine, "", NULL, NOW);
+	_cleanup_(ruleset_freep) struct ruleset *ruleset = NULL;
+	struct compile_options options = { 0 };
+	struct error error = { 0 };
+
+	assert_int_equal(ruleset_compile(world.model, &options, &ruleset, &error), 0);
+	assert_int_equal(ruleset_set(ruleset, "wild4")->n_elements, 1);
+	assert_int_equal(ruleset_set(ruleset, "bound4")->n_elements, 1);
+	assert_int_equal(elements_with(ruleset, "wild4", 0xffff), 1);
+	assert_int_equal(elements_with(ruleset, "bound4", 0xffff), 1);
+	assert_int_equal(ruleset_set(ruleset, "published4")->n_elements, 0);
+	assert_int_equal(ruleset_set(ruleset, "fronts")->n_elements, 0);
+	world_free(&world);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),	      cmocka_unit_test(test_byte_order),
-		cmocka_unit_test(test_fields),	      cmocka_unit_test(test_join),
-		cmocka_unit_test(test_diff),	      cmocka_unit_test(test_tightens),
-		cmocka_unit_test(test_tightens_sets), cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_byte_order),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_tightens),
+		cmocka_unit_test(test_tightens_sets),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_ports_of_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

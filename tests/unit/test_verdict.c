@@ -41,6 +41,22 @@ static const char nas[] = "interface eth0 192.168.1.5/24 2600:99::2/64\n"
 			  "tun tailscale0 100.100.0.1/32\n"
 			  "route 100.64.0.0/10 tailscale0\n" ENGINE "resolver 9.9.9.9\n";
 
+/* What is published is told late, or not at all while a container is stopped; and whose turn a port is. */
+static const char starting[] = "interface eth0 192.168.1.5/24 2600:99::2/64\n"
+			       "route default eth0 192.168.1.1\n"
+			       "route default eth0 2600:99::1\n"
+			       "interface dmz0 10.5.0.1/24\n"
+			       "bridge br-m 172.30.1.1/24\n"
+			       "network media br-m 172.30.1.0/24\n"
+			       "container web media 172.30.1.10 port=0.0.0.0:80:80/tcp bind=0.0.0.0:80:80/tcp\n"
+			       "container new media 172.30.1.11 bind=0.0.0.0:81:80/tcp bind=[::]:81:80/tcp\n"
+			       "stopped old bind=0.0.0.0:80:80/tcp bind=0.0.0.0:81:80/tcp bind=192.168.1.5:80:80/tcp\n"
+			       "stopped gone bind=0.0.0.0:82:80/tcp bind=192.168.1.5:83:80/udp\n"
+			       "container odd media 172.30.1.12 service=?/? labels=image\n"
+			       "container named media 172.30.1.13 service=?/? labels=image\n"
+			       "container one media 172.30.1.14 bind=0.0.0.0:90:90/tcp\n"
+			       "container two media 172.30.1.15 bind=0.0.0.0:90:90/tcp\n";
+
 static const char router[] = "interface eth0 10.99.0.2/24 2600:99::2/64\n"
 			     "route default eth0 10.99.0.1\n"
 			     "route default eth0 2600:99::1\n"
@@ -270,6 +286,40 @@ static const struct scene scenes[] = {
 		  { "eth0 192.168.1.7 > 172.30.1.255 udp 9053", "broadcast" },
 		  { "eth0 192.168.1.7 > 192.168.1.255 udp 137", "alone" },
 		  { "lo 127.0.0.1 > 127.0.0.1 tcp 22 out=", "alone" },
+	  } },
+	{ "ports before a start, and of what is stopped",
+	  starting,
+	  "interfaces: [{name: dmz0, role: other}]\ncontainers: [{name: web, publish: [{port: 80/tcp, to: [upstream]}]},\n"
+	  " {name: new, publish: [{port: 81/tcp, to: [upstream]}]}, {name: old, publish: [{port: 82/tcp, to: [upstream]}]},\n"
+	  " {name: gone, publish: [{port: 82/tcp, to: [upstream]}]}, {name: one, publish: [{port: 90/tcp, to: [upstream]}]}]\n",
+	  {
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 80", "accept" }, /* whoever else was to have it */
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 81", "accept" }, /* its first packet */
+		  { "eth0 192.168.1.7 > 192.168.1.5 udp 81", "alone" },
+		  { "eth0 50.0.0.7 > 192.168.1.5 tcp 81", "no-grant" },
+		  { "eth0 2600:99::7 > 2600:99::2 tcp 81", "accept" },
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 8081 nat=172.30.1.11:80", "no-grant" },
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 82", "no-grant" }, /* of nobody, whatever is granted */
+		  { "eth0 192.168.1.7 > 192.168.1.5 udp 83", "no-grant" },
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 83", "alone" },
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 90", "no-grant" }, /* one of two */
+		  { "eth0 192.168.1.7 > 10.5.0.1 tcp 81", "accept" },
+		  { "eth0 192.168.1.7 > 10.5.0.1 tcp 82", "other-interface" },
+		  { "br-m 172.30.1.10 > 172.30.1.1 tcp 82", "no-grant" },
+		  { "eth0 192.168.1.7 > 192.168.1.5 tcp 22", "alone" },
+	  } },
+	{ "labels of an image prove nothing, not even who is not in the policy",
+	  starting,
+	  "groups: [{name: g}]\nnetworks: [{name: media, policies: [wan], groups: [g]}]\ncontainers: [{name: named, policies: [wan]}]\n"
+	  "allow: [{from: 'network:media', to: upstream, ports: [53/tcp]}]\nblock: [{from: 'network:media', to: internet, ports: [25]}]",
+	  {
+		  { "br-m 172.30.1.11 > 1.1.1.1 tcp 443", "accept" },
+		  { "br-m 172.30.1.11 > 192.168.1.7 tcp 53", "accept" },
+		  { "br-m 172.30.1.12 > 1.1.1.1 tcp 443", "no-grant" },
+		  { "br-m 172.30.1.12 > 192.168.1.7 tcp 53", "no-grant" },
+		  { "br-m 172.30.1.12 > 1.1.1.1 tcp 25", "blocked" },
+		  { "br-m 172.30.1.12 > 172.30.1.11 tcp 80", "accept" }, /* its own network */
+		  { "br-m 172.30.1.13 > 1.1.1.1 tcp 443", "accept" }, /* by its own name */
 	  } },
 	{ "groups",
 	  nas,

@@ -170,8 +170,9 @@ static void read_container(struct inventory *inventory, const struct words *word
 
 	container.name = strdup(words->word[1]);
 	container.image = strdup("image");
-	for (size_t i = 3; i < words->n; i++) {
+	for (size_t i = 2; i < words->n; i++) {
 		const char *service = value_of(words->word[i], "service"), *port = value_of(words->word[i], "port");
+		const char *bind = value_of(words->word[i], "bind");
 
 		if (service) {
 			NEED(strchr(service, '/'), service);
@@ -180,8 +181,21 @@ static void read_container(struct inventory *inventory, const struct words *word
 		}
 		if (port)
 			*ARRAY_ADD(container.ports, container.n_ports) = binding_of(port);
+		if (bind)
+			*ARRAY_ADD(container.bindings, container.n_bindings) = binding_of(bind);
+		container.image_labels |= value_of(words->word[i], "labels") != NULL;
 	}
+	container.running = strcmp(words->word[0], "stopped") != 0;
 	NEED(inventory_put_container(inventory, &container) == 0, words->line);
+}
+
+static void read_stopped(struct inventory *inventory, const struct words *words)
+{
+	_cleanup_free_ char *id = NULL;
+
+	NEED(words->n > 1, words->line);
+	id = id_of(words->word[1]);
+	read_container(inventory, words, id);
 }
 
 /* "container NAME NETWORK ADDRESS..." or "build NETWORK ADDRESS...". */
@@ -218,7 +232,8 @@ static const struct {
 } readers[] = {
 	{ "interface", read_interface }, { "bridge", read_interface }, { "tun", read_interface },
 	{ "wireguard", read_interface }, { "route", read_route },      { "network", read_network },
-	{ "container", read_endpoint },	 { "build", read_endpoint },   { "resolver", read_resolver },
+	{ "container", read_endpoint },	 { "build", read_endpoint },   { "stopped", read_stopped },
+	{ "resolver", read_resolver },
 };
 
 static void read_line(struct inventory *inventory, const struct words *words)

@@ -16,6 +16,9 @@
  *   network media br-a 172.30.1.0/24 internal noicc
  *   container web media 172.30.1.10 fd00::10 service=proj/app port=0.0.0.0:8080:80/tcp port=[::]:8080:80/tcp
  *   container web second 172.30.2.10              a second network of the same container
+ *   container odd media 172.30.1.12 labels=image  its image claims to be somebody's service
+ *   container new media 172.30.1.13 bind=0.0.0.0:8081:80/tcp    to be published, not told of yet
+ *   stopped old bind=0.0.0.0:8082:80/tcp          in no network
  *   build media 172.30.1.99
  *   resolver 10.99.0.1
  */
