@@ -287,7 +287,8 @@ static int count_removed(bool add, const struct element *element, void *data)
 static bool set_denies(const char *name)
 {
 	/* a newly published port takes what a service of this machine may have had */
-	return strncmp(name, "no-", 3) == 0 || strncmp(name, "wild", 4) == 0 || strncmp(name, "bound", 5) == 0 || strcmp(name, "disabled") == 0 || strcmp(name, "quarantined") == 0;
+	return strncmp(name, "no-", 3) == 0 || strncmp(name, "wild", 4) == 0 || strncmp(name, "bound", 5) == 0 ||
+	       strcmp(name, "disabled") == 0 || strcmp(name, "quarantined") == 0;
 }
 
 bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to)
