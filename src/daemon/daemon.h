@@ -69,6 +69,7 @@ struct daemon {
 	bool repair; /* somebody changed our tables */
 	time_t since;
 	time_t clock_seen; /* when expiries were last looked at */
+	bool cut_again; /* ending flows failed in part */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
 	struct ended_flow *ended;

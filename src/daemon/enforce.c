@@ -55,6 +55,20 @@ static int renew_model(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
+/* The rules hold already, for every packet of who opened a flow: what fails here is tried again, and fails no change. */
+static void end_and_restore(struct daemon *daemon, bool tightens)
+{
+	struct error error = { 0 };
+
+	if (tightens || daemon->cut_again) {
+		daemon->cut_again = flows_cut(daemon, &error) < 0;
+		if (daemon->cut_again)
+			log_warning("flows", "%s: trying again", error.text);
+	}
+	if (daemon->n_ended && flows_restore(daemon, &error) < 0)
+		log_warning("flows", "%s", error.text);
+}
+
 int daemon_refresh(struct daemon *daemon, struct error *error)
 {
 	static const struct compile_options options;
@@ -75,11 +89,8 @@ int daemon_refresh(struct daemon *daemon, struct error *error)
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);
-	if (tightens)
-		r = flows_cut(daemon, error);
-	if (r >= 0 && daemon->n_ended)
-		r = flows_restore(daemon, error);
-	return r < 0 ? r : 0;
+	end_and_restore(daemon, tightens);
+	return 0;
 }
 
 int daemon_repair(struct daemon *daemon, struct error *error)

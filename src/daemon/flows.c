@@ -3,15 +3,19 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include <linux/netfilter/nf_conntrack_common.h>
+
 #include "base/array.h"
 #include "daemon/daemon.h"
 #include "kernel/sessions.h"
 #include "ruleset/compile.h"
 
-/* How long an ended flow may not be opened again from its other side. */
-#define ENDED_SECONDS 180
-/* How long this machine may go on sending in a flow with it: more than TCP tries (tcp_retries2, a quarter of an hour). */
-#define CUT_SECONDS 3600
+/*
+ * How long an ended flow may not be opened again from its other side: more than TCP goes on trying (tcp_retries2, a
+ * quarter of an hour), and than the grace of the first activation.
+ */
+#define ENDED_SECONDS 3600
+#define ENDED_MAX 32768 /* remembered */
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
 {
@@ -111,13 +115,12 @@ static const struct run_time_set {
 	const char *name;
 	uint8_t family;
 	bool local; /* of flows with this machine only */
-	unsigned seconds;
 	void (*key)(const struct set *set, const struct flow *flow, uint8_t *key);
 } sets[] = {
-	{ SET_ENDED4, AF_INET, false, ENDED_SECONDS, ended_key },
-	{ SET_ENDED6, AF_INET6, false, ENDED_SECONDS, ended_key },
-	{ SET_CUT4, AF_INET, true, CUT_SECONDS, cut_key },
-	{ SET_CUT6, AF_INET6, true, CUT_SECONDS, cut_key },
+	{ SET_ENDED4, AF_INET, false, ended_key },
+	{ SET_ENDED6, AF_INET6, false, ended_key },
+	{ SET_CUT4, AF_INET, true, cut_key },
+	{ SET_CUT6, AF_INET6, true, cut_key },
 };
 
 static int put_flows(struct daemon *daemon, const struct run_time_set *row, const struct flow *flows, size_t n,
@@ -130,6 +133,8 @@ static int put_flows(struct daemon *daemon, const struct run_time_set *row, cons
 	for (size_t i = 0; i < n && n_elements < set->size / 2; i++) {
 		struct element *element;
 
+		if (flows[i].status && !(flows[i].status & IPS_SEEN_REPLY))
+			continue; /* nobody answers there: whoever forges sources shall not fill the set */
 		if (flows[i].from.family != row->family ||
 		    row->local != is_local(daemon->inventory, &flows[i].reply_from))
 			continue;
@@ -138,32 +143,45 @@ static int put_flows(struct daemon *daemon, const struct run_time_set *row, cons
 			return error_memory(error);
 		row->key(set, &flows[i], element->key);
 	}
-	return n_elements ? nft_set_add(daemon->nft, set, elements, n_elements, row->seconds, error) : 0;
+	return n_elements ? nft_set_add(daemon->nft, set, elements, n_elements, ENDED_SECONDS, error) : 0;
 }
 
-static int remember(struct daemon *daemon, const struct flow *flow)
+/* So that it is heard again when policy accepts it again; what does not fit stays silent for its time. */
+static void remember(struct daemon *daemon, const struct flow *flow)
 {
-	struct ended_flow *slot = ARRAY_ADD(daemon->ended, daemon->n_ended);
+	struct ended_flow *slot = daemon->n_ended < ENDED_MAX ? ARRAY_ADD(daemon->ended, daemon->n_ended) : NULL;
 
-	if (!slot)
-		return -ENOMEM;
-	*slot = (struct ended_flow){ *flow, time(NULL) + CUT_SECONDS };
-	return 0;
+	if (slot)
+		*slot = (struct ended_flow){ *flow, time(NULL) + ENDED_SECONDS };
 }
 
-/* Both ends are silenced before the connection table forgets the flow: in between it could not be opened again. */
-static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, struct error *error)
+/*
+ * Both ends are silenced before the connection table forgets the flow: in between it could not be opened again. Where
+ * that fails, forgetting is still worth it: the first error is told, and nothing stops at it.
+ */
+static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, bool tracked, struct error *error)
 {
-	int r = 0;
+	struct error later, *tell = error;
+	int result = 0;
 
-	for (size_t i = 0; i < ELEMENTSOF(sets) && r >= 0; i++)
-		r = put_flows(daemon, &sets[i], flows, n, error);
-	for (size_t i = 0; i < n && r >= 0; i++) {
-		if (is_local(daemon->inventory, &flows[i].reply_from) && remember(daemon, &flows[i]) < 0)
-			return error_memory(error);
-		r = conntrack_delete(daemon->conntrack, &flows[i], error);
+	for (size_t i = 0; i < ELEMENTSOF(sets); i++) {
+		int r = put_flows(daemon, &sets[i], flows, n, tell);
+
+		if (r < 0 && result == 0) {
+			result = r;
+			tell = &later;
+		}
 	}
-	return r;
+	for (size_t i = 0; i < n; i++) {
+		int r = tracked ? conntrack_delete(daemon->conntrack, &flows[i], tell) : 0;
+
+		remember(daemon, &flows[i]);
+		if (r < 0 && result == 0) {
+			result = r;
+			tell = &later;
+		}
+	}
+	return result;
 }
 
 int flows_cut(struct daemon *daemon, struct error *error)
@@ -172,7 +190,7 @@ int flows_cut(struct daemon *daemon, struct error *error)
 	int r = conntrack_each(daemon->conntrack, look_at, &search, error);
 
 	if (r >= 0)
-		r = end_flows(daemon, search.flows, search.n_flows, error);
+		r = end_flows(daemon, search.flows, search.n_flows, true, error);
 	free(search.flows);
 	return r < 0 ? r : (int)search.n_flows;
 }
@@ -182,11 +200,8 @@ int flows_cut_sessions(struct daemon *daemon, struct error *error)
 	struct search search = { .daemon = daemon };
 	int r = sessions_each(look_at, &search, error);
 
-	for (size_t i = 0; i < ELEMENTSOF(sets) && r >= 0; i++)
-		if (sets[i].local)
-			r = put_flows(daemon, &sets[i], search.flows, search.n_flows, error);
-	for (size_t i = 0; i < search.n_flows && r >= 0; i++)
-		r = remember(daemon, &search.flows[i]);
+	if (r >= 0)
+		r = end_flows(daemon, search.flows, search.n_flows, false, error);
 	free(search.flows);
 	return r;
 }
@@ -207,8 +222,6 @@ int flows_restore(struct daemon *daemon, struct error *error)
 			ARRAY_CUT(daemon->ended, daemon->n_ended, i);
 	}
 	for (size_t i = 0; daemon->n_ended < before && i < ELEMENTSOF(sets) && r >= 0; i++) {
-		if (!sets[i].local)
-			continue;
 		r = nft_set_flush(daemon->nft, ruleset_set(daemon->ruleset, sets[i].name), error);
 		if (r >= 0)
 			r = put_flows(daemon, &sets[i], search.flows, search.n_flows, error);

@@ -16,25 +16,37 @@ static bool is_said(const struct policy *policy, const char *name)
 }
 
 /* A bridge of an engine that has not told of its networks yet must not be taken for one of the machine's own. */
-static bool may_be_engine_bridge(const struct interface *interface)
+static bool may_be_engine_bridge(const struct daemon *daemon, const struct interface *interface)
 {
-	return strcmp(interface->kind, "bridge") == 0 &&
-	       (strncmp(interface->name, "br-", 3) == 0 || strncmp(interface->name, "docker", 6) == 0 ||
-		strncmp(interface->name, "podman", 6) == 0 || strncmp(interface->name, "spr-", 4) == 0);
+	static const char *const others[] = { "virbr", "lxcbr", "lxdbr", "incusbr" }; /* libvirt, LXC, LXD, Incus */
+	static const char *const engines[] = { "br-", "docker", "podman", "cni", "spr-" };
+	bool connected = daemon->engine && engine_state(daemon->engine) == ENGINE_CONNECTED;
+
+	if (strcmp(interface->kind, "bridge") != 0)
+		return false;
+	for (size_t i = 0; i < ELEMENTSOF(engines); i++)
+		if (strncmp(interface->name, engines[i], strlen(engines[i])) == 0)
+			return true;
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		if (strncmp(interface->name, others[i], strlen(others[i])) == 0)
+			return false;
+	return !connected;
 }
 
 /*
  * At the first `up` the interfaces that are there get the role they have: what works on them goes on. What comes later
  * is closed until it is given one.
  */
-static int name_interfaces(struct policy *policy, const struct model *model)
+static int name_interfaces(const struct daemon *daemon, struct policy *policy)
 {
+	const struct model *model = daemon->model;
+
 	for (size_t i = 0; i < model->n_roles; i++) {
 		const struct interface_role *role = &model->roles[i];
 		struct interface_entry *entry;
 
 		if (role->role == ROLE_CONTAINER || is_said(policy, role->interface->name) ||
-		    (role->role == ROLE_NONE && may_be_engine_bridge(role->interface)))
+		    (role->role == ROLE_NONE && may_be_engine_bridge(daemon, role->interface)))
 			continue;
 		entry = ARRAY_ADD(policy->interfaces, policy->n_interfaces);
 		if (!entry)
@@ -159,7 +171,7 @@ static int prepare(struct daemon *daemon, json_t *arguments, struct error *error
 	_cleanup_free_ char *text = NULL;
 	int r;
 
-	if (!policy || name_interfaces(policy, daemon->model) < 0)
+	if (!policy || name_interfaces(daemon, policy) < 0)
 		return error_memory(error);
 	r = model_new(policy, daemon->inventory, daemon->book, time(NULL), &model, error);
 	if (r >= 0)

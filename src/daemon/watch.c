@@ -149,6 +149,8 @@ static void on_clock(uv_timer_t *handle)
 	daemon->clock_seen = now;
 	if (daemon->active && now % DOCKER_USER_SECONDS == 0)
 		docker_user_ensure(daemon, true);
+	if (daemon->active && daemon->cut_again)
+		daemon->dirty = true;
 	if (daemon->active && daemon->problem[0])
 		daemon->repair = true; /* what failed is tried again */
 }

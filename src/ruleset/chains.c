@@ -88,8 +88,12 @@ static const struct chain_text {
 	{ "arrival", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
 	{ "arrival", { NOT(FIB_DADDR_TYPE, FIB_LOCAL), ACCEPT } },
 	{ "arrival", { IS(FIB_DADDR_IIF_TYPE, FIB_LOCAL), ACCEPT } },
-	{ "arrival", { IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
-	{ "arrival", { IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
+	{ "arrival",
+	  { NOT_IN("uplink_names", IIFNAME), IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO),
+	    IS(TH_DPORT, 53), ACCEPT } },
+	{ "arrival",
+	  { NOT_IN("uplink_names", IIFNAME), IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO),
+	    IS(TH_DPORT, 53), ACCEPT } },
 	{ "arrival", { IPV4, IN("published4", L4PROTO, TH_DPORT), ACCEPT } },
 	{ "arrival", { IPV6, IN("published6", L4PROTO, TH_DPORT), ACCEPT } },
 	{ "arrival", { GOTO("drop-other-interface") } },
@@ -103,8 +107,10 @@ static const struct chain_text {
 	    GOTO("accept-reply") } },
 	{ "forward", { IN("kept", IIFNAME), IN("kept", OIFNAME), ACCEPT } },
 	{ "forward", { IN("alike", IIFNAME, OIFNAME), ACCEPT } },
-	{ "forward", { IPV6, LINK_LOCAL6(IP6_SADDR), IN("same", IIFNAME, OIFNAME), ACCEPT } },
-	{ "forward", { IPV6, ANY6(IP6_SADDR), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward",
+	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("neighbour", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward",
+	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
 	{ "forward", { GOTO("judge") } },
 
 	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
@@ -275,7 +281,9 @@ static int add_numbers(struct ruleset *ruleset, const struct model *model)
 	if (r >= 0)
 		r = add(ruleset, "accepted", RULE(JUMP("restore")));
 	if (r >= 0)
-		r = add(ruleset, "accepted", RULE(SET_MARK, ACCEPT));
+		r = add(ruleset, "accepted", RULE(NOT(OIF, 0), SET_MARK, ACCEPT));
+	if (r >= 0)
+		r = add(ruleset, "accepted", RULE(ACCEPT));
 	if (r >= 0)
 		r = add(ruleset, "target-host", RULE(SET_PRIORITY(model->classes[model->host].number)));
 	return r;

@@ -269,7 +269,8 @@ static bool arrival(const struct model *model, const struct packet *packet, stru
 		return false;
 	if (packet->dialled.family == AF_INET6 && addr_is_link_local(&packet->dialled))
 		return false; /* on this link it is somebody else's */
-	if (is_dns_to_resolver(model, packet) || is_published_wild(model, packet))
+	if ((is_dns_to_resolver(model, packet) && !has_role(model, packet->in, ROLE_UPLINK)) ||
+	    is_published_wild(model, packet))
 		return false;
 	return drop(ret, REASON_OTHER_INTERFACE);
 }
@@ -399,8 +400,8 @@ static bool forward(const struct model *model, const struct packet *packet, stru
 		return leave_alone(ret);
 	if (same && is_bridge(model, packet->in))
 		return leave_alone(ret);
-	if (same && packet->from.family == AF_INET6 && may_talk(model, packet->in) &&
-	    (addr_is_link_local(&packet->from) || addr_is_any(&packet->from)))
+	if (same && packet->from.family == AF_INET6 && packet->proto == IPPROTO_ICMPV6 && may_talk(model, packet->in) &&
+	    ONE_OF(packet->icmp_type, 130, 131, 132, 135, 136, 143))
 		return pass(ret);
 	return judge(model, packet, ret);
 }

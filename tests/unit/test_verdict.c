@@ -183,7 +183,7 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 172.30.1.1 udp 53", "no-grant" },
 		  { "br-lan 192.168.77.10 > 192.168.77.1 udp 53", "accept" },
 		  { "br-lan 192.168.77.10 > 192.168.77.1 tcp 22", "no-grant" },
-		  { "eth0 1.1.1.1 > 192.168.77.1 udp 53", "no-grant" },
+		  { "eth0 1.1.1.1 > 192.168.77.1 udp 53", "other-interface" },
 		  { "eth0 1.1.1.1 > 10.99.0.2 udp 53", "no-grant" },
 	  } },
 	{ "lan and lan_upstream without a lan interface",
