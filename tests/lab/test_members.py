@@ -623,3 +623,44 @@ def test_policy_for_what_is_not_there_yet(stage, expect):
         expect({"its entry": (connect("later", PRIVATE4, 80, "private"), True), "instead of the default": (connect("later", INTERNET4, 80, "internet"), False)})
     finally:
         base.remove("later")
+
+
+# --- beside the rules of others ---------------------------------------------------------------------------------------
+
+def test_own_rules_in_docker_user_hold(stage, base, expect):
+    """What the machine's owner drops in DOCKER-USER stays dropped: our accept stands behind it."""
+    rule = ("DOCKER-USER", "-s", "172.30.2.10", "-j", "DROP")
+    paths = {"another container": (INTERNET, True), "to the other network": (connect("pub", "172.30.2.10", 80, "bob"), True)}
+    stage.closed({"groups": [{"name": "g"}]}, policies("pub", "wan", groups=["g"]), policies("bob", "wan", groups=["g"]))
+    expect({"bob": (connect("bob", INTERNET4, 80, "internet"), True), **paths})
+    base.router.run("iptables", "-I", *rule)
+    try:
+        time.sleep(1)
+        rules = base.router.run("iptables", "-S", "DOCKER-USER").splitlines()
+        assert [line.split()[-1] for line in rules if line.startswith("-A")] == ["DROP", "ACCEPT", "RETURN"]
+        expect({"bob": (connect("bob", INTERNET4, 80, "internet"), False), "another container": paths["another container"]})
+    finally:
+        base.router.run("iptables", "-D", *rule)
+    expect(paths)
+
+
+def test_link_local_is_no_way_around(stage, base, expect):
+    """Inside a network, where br_netfilter shows it to us, a block holds for link-local addresses too."""
+    was = base.br_netfilter
+    base.set_br_netfilter(True)
+    address = base.sixmate.link_local("eth0") + "%eth0"
+    try:
+        paths = {"link-local": connect("six", address, 80, "sixmate"), "global": connect("six", "2600:d0::11", 80, "sixmate")}
+        stage.closed({"block": [{"from": "container:six", "to": "container:sixmate"}]})
+        expect({name: (run, False) for name, run in paths.items()})
+        stage.closed()
+        expect({"global": (paths["global"], True)})
+    finally:
+        base.set_br_netfilter(was)
+
+
+def test_resolver_of_another_interface(stage, base, expect):
+    """On a machine whose own rules decide, the resolver at an inner address is not for the neighbours outside."""
+    stage.closed(base={})
+    expect({"container": (resolver("pub"), True), "neighbour": (resolver("neighbour"), False),
+            "neighbour at the outer address": (lambda scene, wait: dns(scene.neighbour, HOST4, "example.org", wait) == "50.0.0.10", True)})
