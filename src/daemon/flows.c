@@ -15,7 +15,7 @@
  * quarter of an hour), and than the grace of the first activation.
  */
 #define ENDED_SECONDS 3600
-#define ENDED_MAX 32768 /* remembered */
+#define ENDED_MAX 4096 /* remembered: each is looked at again at every change */
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
 {
@@ -123,6 +123,12 @@ static const struct run_time_set {
 	{ SET_CUT6, AF_INET6, true, cut_key },
 };
 
+/* Where nobody answers nothing has to be silenced: whoever forges sources shall not fill the sets. */
+static bool is_answered(const struct flow *flow)
+{
+	return !flow->status || flow->status & IPS_SEEN_REPLY; /* 0: a session, not read from the connection table */
+}
+
 static int put_flows(struct daemon *daemon, const struct run_time_set *row, const struct flow *flows, size_t n,
 		     struct error *error)
 {
@@ -133,8 +139,8 @@ static int put_flows(struct daemon *daemon, const struct run_time_set *row, cons
 	for (size_t i = 0; i < n && n_elements < set->size / 2; i++) {
 		struct element *element;
 
-		if (flows[i].status && !(flows[i].status & IPS_SEEN_REPLY))
-			continue; /* nobody answers there: whoever forges sources shall not fill the set */
+		if (!is_answered(&flows[i]))
+			continue;
 		if (flows[i].from.family != row->family ||
 		    row->local != is_local(daemon->inventory, &flows[i].reply_from))
 			continue;
@@ -175,7 +181,8 @@ static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, 
 	for (size_t i = 0; i < n; i++) {
 		int r = tracked ? conntrack_delete(daemon->conntrack, &flows[i], tell) : 0;
 
-		remember(daemon, &flows[i]);
+		if (is_answered(&flows[i]))
+			remember(daemon, &flows[i]);
 		if (r < 0 && result == 0) {
 			result = r;
 			tell = &later;

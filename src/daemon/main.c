@@ -13,8 +13,8 @@
 #include "daemon/watch.h"
 #include "ruleset/compile.h"
 
-#define ENGINE_WAIT_MS 3000
-#define ENGINE_ABSENT_MS 500
+#define ENGINE_WAIT_MS 10000
+#define ENGINE_ABSENT_MS 2000
 
 static const char usage[] =
 	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
