@@ -60,6 +60,10 @@ static void note_networks(const struct daemon *daemon, json_t *notes)
 {
 	bool bridge_netfilter = feature_bridge_netfilter();
 
+	if (!bridge_netfilter && daemon->inventory->n_networks)
+		sentence_add(notes,
+			     "bridge-nf-call-iptables is off: what passes inside one container network is not seen, "
+			     "block and disabled do not hold there");
 	for (size_t i = 0; i < daemon->inventory->n_networks; i++) {
 		const struct network *network = &daemon->inventory->networks[i];
 		const struct member *entry = policy_member(daemon->policy, MEMBER_NETWORK, network->name);
