@@ -13,7 +13,7 @@
 #include "daemon/watch.h"
 #include "ruleset/compile.h"
 
-#define ENGINE_WAIT_MS 10000
+#define ENGINE_WAIT_MS 5000
 #define ENGINE_ABSENT_MS 2000
 
 static const char usage[] =

@@ -206,6 +206,9 @@ class Scene:
         setup(self.neighbour, ("eth0", f"{NEIGHBOUR4}/24"), ("eth0", f"{NEIGHBOUR6}/64"), gateways=(GATEWAY4, GATEWAY6),
               routes=(f"172.30.0.0/16 via {HOST4}", f"192.168.77.0/24 via {HOST4}", f"192.168.78.0/24 via {HOST4}",
                       f"2600:77::/64 via {HOST6}", f"2600:78::/64 via {HOST6}", f"2600:d0::/64 via {HOST6}"))
+        # Its routes are its own: while a network is not there yet, the machine would tell it of a shorter way.
+        self.neighbour.sysctl(ipv4__conf__all__accept_redirects=0, ipv4__conf__eth0__accept_redirects=0,
+                              ipv6__conf__eth0__accept_redirects=0)
         setup(self.trusted, ("eth0", f"{TRUSTED4}/24"), ("eth0", f"{TRUSTED6}/64"), gateways=(LAN4, LAN6))
         setup(self.iot, ("eth0", f"{IOT4}/24"), ("eth0", f"{IOT6}/64"), gateways=(LAN4, LAN6))
         setup(self.guest, ("eth0", f"{GUEST4}/24"), ("eth0", f"{GUEST6}/64"), gateways=("192.168.78.1", "2600:78::1"))

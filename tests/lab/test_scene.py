@@ -38,14 +38,16 @@ def short():
 def test_nothing_is_left(number, short):
     named_before = os.listdir("/run/netns") if os.path.isdir("/run/netns") else []
     process = subprocess.Popen([sys.executable, f"{HERE}/scene.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(short)), text=True)
+                               stderr=subprocess.DEVNULL, env=dict(os.environ, TMPDIR=str(short)), text=True,
+                               # what a shell starts in the background ignores it, and so would its children
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     for line in process.stdout:
         if line.startswith("built"):
             break
     folder = glob.glob(f"{short}/{PREFIX}*")[0]
     assert processes(folder), "the check itself finds nothing"
     process.send_signal(number)
-    process.wait(30)
+    process.wait(120)
     process.stdin.close()
     process.stdout.close()
     until = time.monotonic() + 5
