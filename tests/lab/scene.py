@@ -309,7 +309,7 @@ def main():
     began = time.monotonic()
     with Scene(br_netfilter="--no-br-netfilter" not in sys.argv) as scene:
         print(scene.shells())
-        print(f"built in {time.monotonic() - began:.1f} s; Enter ends it")
+        print(f"built in {time.monotonic() - began:.1f} s; Enter ends it", flush=True)
         sys.stdin.readline()
 
 
