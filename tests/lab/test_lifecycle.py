@@ -58,6 +58,10 @@ def up(stage, built):
     return stage.scene
 
 
+# The machine has asked in vain who has the address, and asks again after a second: nothing is sent before.
+ARP = 1.5
+
+
 def test_fire_hits_on_plain(stage):
     """The floods of this file do reach their victims when nothing stops them."""
     stage.plain()
@@ -114,7 +118,7 @@ def test_lc03_new_container(stage, up):
         with contextlib.ExitStack() as stack:
             floods = [stack.enter_context(Flood(up, *shot)) for shot in shots]
             with container(up, "fresh", ports=ports) as space:
-                time.sleep(0.7)
+                time.sleep(ARP)
                 sent = [flood.stop() for flood in floods]
                 assert min(sent) > 500, sent
                 return udp_arrived(space)
@@ -136,7 +140,7 @@ def test_lc04_new_network(stage, up):
             up.docker.network("br-n", ["172.30.5.0/24"])
             stack.callback(up.docker.call, "DELETE", "/networks/br-n")
             with container(up, "fresh", "br-n", "172.30.5.10") as space:
-                time.sleep(0.5)
+                time.sleep(ARP)
                 sent = [flood.stop() for flood in floods]
                 assert min(sent) > 500, sent
                 got = udp_arrived(space)
