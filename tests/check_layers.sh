@@ -17,7 +17,8 @@ libmnl/: kernel
 libnftnl/: kernel
 libnetfilter_conntrack/: kernel
 libnetfilter_log/: kernel
-linux/netfilter: ruleset kernel
+linux/netfilter/nf_tables.h: ruleset kernel
+linux/netfilter/nfnetlink: kernel
 linux/netlink.h: kernel
 linux/rtnetlink.h: kernel
 '
