@@ -33,12 +33,6 @@ struct made_route {
 	unsigned interface;
 };
 
-/* A flow with this machine that was ended: its other end is not heard, unless policy accepts it again. */
-struct ended_flow {
-	struct flow flow;
-	time_t until;
-};
-
 #define RECENT_DROPS_MAX 256
 
 struct daemon {
@@ -69,10 +63,11 @@ struct daemon {
 	bool repair; /* somebody changed our tables */
 	time_t since;
 	time_t clock_seen; /* when expiries were last looked at */
+	struct port_bits ports_seen; /* busy ones, at the last look */
 	bool cut_again; /* ending flows failed in part */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
-	struct ended_flow *ended;
+	struct flow *ended; /* flows that were ended: their other end is not heard, unless policy accepts it again */
 	size_t n_ended;
 	struct made_route *routes;
 	size_t n_routes;

@@ -10,11 +10,6 @@
 #include "kernel/sessions.h"
 #include "ruleset/compile.h"
 
-/*
- * How long an ended flow may not be opened again from its other side: more than TCP goes on trying (tcp_retries2, a
- * quarter of an hour), and than the grace of the first activation.
- */
-#define ENDED_SECONDS 3600
 #define ENDED_MAX 4096 /* remembered: each is looked at again at every change */
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
@@ -152,13 +147,19 @@ static int put_flows(struct daemon *daemon, const struct run_time_set *row, cons
 	return n_elements ? nft_set_add(daemon->nft, set, elements, n_elements, ENDED_SECONDS, error) : 0;
 }
 
-/* So that it is heard again when policy accepts it again; what does not fit stays silent for its time. */
+/*
+ * So that it is heard again when policy accepts it again. The kernel counts its time anew with each packet that tries,
+ * so the oldest leaves when there are too many, whatever its age: it then stays silent as long as it goes on trying.
+ */
 static void remember(struct daemon *daemon, const struct flow *flow)
 {
-	struct ended_flow *slot = daemon->n_ended < ENDED_MAX ? ARRAY_ADD(daemon->ended, daemon->n_ended) : NULL;
+	struct flow *slot;
 
+	if (daemon->n_ended == ENDED_MAX)
+		array_cut(daemon->ended, &daemon->n_ended, sizeof(*daemon->ended), 0);
+	slot = ARRAY_ADD(daemon->ended, daemon->n_ended);
 	if (slot)
-		*slot = (struct ended_flow){ *flow, time(NULL) + ENDED_SECONDS };
+		*slot = *flow;
 }
 
 /*
@@ -217,15 +218,14 @@ int flows_restore(struct daemon *daemon, struct error *error)
 {
 	struct search search = { .daemon = daemon };
 	size_t before = daemon->n_ended;
-	time_t now = time(NULL);
 	int r = 0;
 
 	for (size_t i = daemon->n_ended; i-- > 0;) {
 		size_t n = search.n_flows;
 
-		if (look_at(&daemon->ended[i].flow, &search) < 0)
+		if (look_at(&daemon->ended[i], &search) < 0)
 			break;
-		if (search.n_flows == n || daemon->ended[i].until <= now)
+		if (search.n_flows == n)
 			ARRAY_CUT(daemon->ended, daemon->n_ended, i);
 	}
 	for (size_t i = 0; daemon->n_ended < before && i < ELEMENTSOF(sets) && r >= 0; i++) {

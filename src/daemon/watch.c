@@ -9,10 +9,11 @@
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "kernel/resolv.h"
+#include "kernel/sessions.h"
 #include "ruleset/compile.h"
 
 #define CLOCK_MS 1000
-#define DOCKER_USER_SECONDS 10 /* iptables-legacy tells nobody of its changes */
+#define SLOW_SECONDS 10 /* iptables-legacy tells nobody of its changes, nor does a socket */
 
 static void on_signal(uv_signal_t *handle, int number)
 {
@@ -138,6 +139,26 @@ static void read_resolver(struct daemon *daemon)
 	daemon->dirty = true;
 }
 
+/* A socket that is seen twice is there to stay: resolvers open one a question. */
+static void read_ports(struct daemon *daemon)
+{
+	struct port_bits ports, busy;
+	struct error error = { 0 };
+
+	if (sessions_ports(&ports, &error) < 0) {
+		log_warning("ports", "%s", error.text);
+		return;
+	}
+	busy = ports;
+	for (size_t i = 0; i < sizeof(busy.bits); i++)
+		busy.bits[i] &= daemon->ports_seen.bits[i];
+	daemon->ports_seen = ports;
+	if (memcmp(&busy, &daemon->inventory->busy, sizeof(busy)) == 0)
+		return;
+	daemon->inventory->busy = busy;
+	daemon->dirty = true;
+}
+
 static void on_clock(uv_timer_t *handle)
 {
 	struct daemon *daemon = handle->data;
@@ -147,8 +168,10 @@ static void on_clock(uv_timer_t *handle)
 	if (policy_expiring(daemon->policy, daemon->clock_seen, now))
 		daemon->dirty = true;
 	daemon->clock_seen = now;
-	if (daemon->active && now % DOCKER_USER_SECONDS == 0)
+	if (daemon->active && now % SLOW_SECONDS == 0) {
 		docker_user_ensure(daemon, true);
+		read_ports(daemon);
+	}
 	if (daemon->active && daemon->cut_again)
 		daemon->dirty = true;
 	if (daemon->active && daemon->problem[0])
@@ -194,6 +217,8 @@ int watch_start(struct daemon *daemon, struct error *error)
 		log_warning("log", "%s: `spr log` will show nothing", error->text);
 		daemon->droplog = NULL;
 	}
+	memset(&daemon->ports_seen, 0xff, sizeof(daemon->ports_seen));
+	read_ports(daemon);
 	read_resolver(daemon);
 	daemon->clock_seen = time(NULL);
 	uv_check_init(&daemon->loop, &daemon->check);

@@ -189,6 +189,22 @@ static bool option_true(const char *text)
 	return false;
 }
 
+/*
+ * Whether Docker gives what leaves the network by another interface the address of that interface. Where it is told
+ * which address to take, only Docker knows.
+ */
+static bool is_masqueraded(const json_t *options)
+{
+	const json_t *masquerade = json_object_get(options, "com.docker.network.bridge.enable_ip_masquerade");
+	const char *mode = get_text(options, "com.docker.network.bridge.gateway_mode_ipv4");
+
+	if (masquerade && !option_true(json_string_value(masquerade)))
+		return false;
+	if (json_object_get(options, "com.docker.network.host_ipv4"))
+		return false;
+	return !mode || !*mode || strncmp(mode, "nat", strlen("nat")) == 0;
+}
+
 static void get_bridge(const json_t *options, struct network *network)
 {
 	const char *name = get_text(options, "com.docker.network.bridge.name");
@@ -218,6 +234,7 @@ static int get_network(const json_t *json, struct network *network)
 	network->internal = json_is_true(json_object_get(json, "Internal"));
 	network->icc = !json_object_get(options, "com.docker.network.bridge.enable_icc") ||
 		       option_true(get_text(options, "com.docker.network.bridge.enable_icc"));
+	network->masquerade = is_masqueraded(options) && !network->internal;
 	get_bridge(options, network);
 	json_array_foreach(pools, i, pool)
 		if (get_pool(pool, network) < 0)

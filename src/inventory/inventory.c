@@ -535,7 +535,7 @@ void container_clear(struct container *container)
 bool network_equal(const struct network *a, const struct network *b)
 {
 	if (a->n_subnets != b->n_subnets || a->n_gateways != b->n_gateways || a->internal != b->internal ||
-	    a->icc != b->icc || strcmp(a->bridge, b->bridge) != 0)
+	    a->icc != b->icc || a->masquerade != b->masquerade || strcmp(a->bridge, b->bridge) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_subnets; i++)
 		if (addr_compare(&a->subnets[i].addr, &b->subnets[i].addr) != 0 ||
@@ -575,4 +575,15 @@ bool container_equal(const struct container *a, const struct container *b)
 	return text_equal(a->engine, b->engine) && text_equal(a->id, b->id) && text_equal(a->name, b->name) &&
 	       text_equal(a->image, b->image) && text_equal(a->project, b->project) &&
 	       text_equal(a->service, b->service);
+}
+
+bool port_bits_has(const struct port_bits *bits, uint16_t port)
+{
+	return bits->bits[port / 8] & 1 << port % 8;
+}
+
+void port_bits_add(struct port_bits *bits, uint16_t first, uint16_t last)
+{
+	for (unsigned port = first; port <= last; port++)
+		bits->bits[port / 8] |= (uint8_t)(1 << port % 8);
 }

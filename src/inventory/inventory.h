@@ -42,6 +42,7 @@ struct network {
 	size_t n_gateways;
 	bool internal;
 	bool icc; /* false: the engine isolates its containers from each other */
+	bool masquerade; /* what leaves it by another interface gets this machine's address (IPv4) */
 };
 
 /*
@@ -77,6 +78,11 @@ struct container {
 	size_t n_bindings;
 };
 
+/* A bit a port. */
+struct port_bits {
+	uint8_t bits[65536 / 8];
+};
+
 struct inventory {
 	struct interface *interfaces;
 	size_t n_interfaces;
@@ -88,6 +94,7 @@ struct inventory {
 	size_t n_endpoints;
 	struct container *containers;
 	size_t n_containers;
+	struct port_bits busy; /* ports that sockets of this machine wait on, or that it takes its own from */
 	struct addr resolver; /* the one the machine uses or serves; family 0 without */
 	struct inventory_index *index; /* of inventory.c, for the look-ups by key; NULL works too, but slower */
 };
@@ -127,6 +134,9 @@ void interface_clear(struct interface *interface);
 void network_clear(struct network *network);
 void endpoint_clear(struct endpoint *endpoint);
 void container_clear(struct container *container);
+
+bool port_bits_has(const struct port_bits *bits, uint16_t port);
+void port_bits_add(struct port_bits *bits, uint16_t first, uint16_t last);
 
 /* Whether two say the same in every field. */
 bool network_equal(const struct network *a, const struct network *b);

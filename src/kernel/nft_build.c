@@ -97,7 +97,7 @@ int nft_build_chain(const char *table, const struct chain *chain, struct nftnl_c
 	r |= nftnl_chain_set_str(built, NFTNL_CHAIN_TABLE, table);
 	r |= nftnl_chain_set_str(built, NFTNL_CHAIN_NAME, chain->name);
 	if (chain->hook != HOOK_NONE) {
-		r |= nftnl_chain_set_str(built, NFTNL_CHAIN_TYPE, "filter");
+		r |= nftnl_chain_set_str(built, NFTNL_CHAIN_TYPE, chain->nat ? "nat" : "filter");
 		nftnl_chain_set_u32(built, NFTNL_CHAIN_HOOKNUM, nft_hook_number(chain->hook));
 		nftnl_chain_set_s32(built, NFTNL_CHAIN_PRIO, chain->priority);
 		nftnl_chain_set_u32(built, NFTNL_CHAIN_POLICY, chain->policy_drop ? NF_DROP : NF_ACCEPT);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A rule's statements as expressions. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <libnftnl/rule.h>
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_nat.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include "kernel/nft_build.h"
@@ -332,23 +334,57 @@ static int build_mark(struct builder *builder, const struct stmt *stmt)
 	return r < 0 ? r : add_meta_set(builder, NFT_META_MARK);
 }
 
+/* Puts the key into the statement's set, or finds it there. */
+static struct nftnl_expr *add_dynset(struct builder *builder, const struct stmt *stmt, uint32_t op, uint64_t seconds)
+{
+	struct nftnl_expr *expr = load_key(builder, stmt) < 0 ? NULL : add_expr(builder, "dynset");
+
+	if (!expr || nftnl_expr_set_str(expr, NFTNL_EXPR_DYNSET_SET_NAME, stmt->name) < 0)
+		return NULL;
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_DYNSET_OP, op);
+	if (seconds)
+		nftnl_expr_set_u64(expr, NFTNL_EXPR_DYNSET_TIMEOUT, seconds * 1000);
+	return expr;
+}
+
 static int build_count_over(struct builder *builder, const struct stmt *stmt)
 {
-	struct nftnl_expr *expr, *limit;
-	int r = load_key(builder, stmt);
+	struct nftnl_expr *expr = add_dynset(builder, stmt, NFT_DYNSET_OP_ADD, 0);
+	struct nftnl_expr *limit = expr ? nftnl_expr_alloc("connlimit") : NULL;
 
-	if (r < 0)
-		return r;
-	expr = add_expr(builder, "dynset");
-	limit = expr ? nftnl_expr_alloc("connlimit") : NULL;
 	if (!limit)
 		return -ENOMEM;
 	nftnl_expr_set_u32(limit, NFTNL_EXPR_CONNLIMIT_COUNT, (uint32_t)stmt->value);
 	nftnl_expr_set_u32(limit, NFTNL_EXPR_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
 	nftnl_expr_add_expr(expr, NFTNL_EXPR_DYNSET_EXPR, limit);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_ADD);
-	return nftnl_expr_set_str(expr, NFTNL_EXPR_DYNSET_SET_NAME, stmt->name) < 0 ? -ENOMEM : 0;
+	return 0;
+}
+
+static int build_renew(struct builder *builder, const struct stmt *stmt)
+{
+	return add_dynset(builder, stmt, NFT_DYNSET_OP_UPDATE, stmt->value) ? 0 : -ENOMEM;
+}
+
+static void limit_fill(struct nftnl_expr *expr, uint64_t rate)
+{
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_RATE, rate);
+	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_UNIT, 1);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_BURST, (uint32_t)rate * LIMIT_BURST);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_FLAGS, 0);
+}
+
+static int build_meter(struct builder *builder, const struct stmt *stmt)
+{
+	struct nftnl_expr *expr = add_dynset(builder, stmt, NFT_DYNSET_OP_UPDATE, METER_SECONDS);
+	struct nftnl_expr *limit = expr ? nftnl_expr_alloc("limit") : NULL;
+
+	if (!limit)
+		return -ENOMEM;
+	limit_fill(limit, stmt->value);
+	nftnl_expr_add_expr(expr, NFTNL_EXPR_DYNSET_EXPR, limit);
+	return 0;
 }
 
 static int build_limit(struct builder *builder, const struct stmt *stmt)
@@ -357,11 +393,34 @@ static int build_limit(struct builder *builder, const struct stmt *stmt)
 
 	if (!expr)
 		return -ENOMEM;
-	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_RATE, stmt->value);
-	nftnl_expr_set_u64(expr, NFTNL_EXPR_LIMIT_UNIT, 1);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_BURST, (uint32_t)stmt->value * 5);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
-	nftnl_expr_set_u32(expr, NFTNL_EXPR_LIMIT_FLAGS, 0);
+	limit_fill(expr, stmt->value);
+	return 0;
+}
+
+static int load_port(struct builder *builder, uint32_t reg, uint64_t port)
+{
+	struct nftnl_expr *expr = add_expr(builder, "immediate");
+	uint16_t value = htons((uint16_t)port);
+
+	if (!expr)
+		return -ENOMEM;
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_IMM_DREG, reg);
+	nftnl_expr_set(expr, NFTNL_EXPR_IMM_DATA, &value, sizeof(value));
+	return 0;
+}
+
+static int build_masquerade(struct builder *builder, const struct stmt *stmt)
+{
+	struct nftnl_expr *expr;
+
+	if (load_port(builder, NFT_REG_1, stmt->value) < 0 || load_port(builder, NFT_REG_2, stmt->mask) < 0)
+		return -ENOMEM;
+	expr = add_expr(builder, "masq");
+	if (!expr)
+		return -ENOMEM;
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_MASQ_REG_PROTO_MIN, NFT_REG_1);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_MASQ_REG_PROTO_MAX, NFT_REG_2);
+	nftnl_expr_set_u32(expr, NFTNL_EXPR_MASQ_FLAGS, NF_NAT_RANGE_PROTO_SPECIFIED);
 	return 0;
 }
 
@@ -411,9 +470,12 @@ static int (*const builds[])(struct builder *, const struct stmt *) = {
 	[STMT_PRIORITY_MAP] = build_priority_map,
 	[STMT_MARK] = build_mark,
 	[STMT_COUNT_OVER] = build_count_over,
+	[STMT_RENEW] = build_renew,
+	[STMT_METER] = build_meter,
 	[STMT_LIMIT] = build_limit,
 	[STMT_LOG] = build_log,
 	[STMT_COUNTER] = build_counter,
+	[STMT_MASQUERADE] = build_masquerade,
 	[STMT_VERDICT] = build_verdict,
 };
 

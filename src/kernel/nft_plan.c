@@ -134,9 +134,9 @@ static int change_chains(struct nft_plan *plan, const struct ruleset *from, stru
 		ssize_t at = nft_index_find(&had, new->name);
 		const struct chain *old = at < 0 ? NULL : &from->chains[at];
 
-		if (old && (old->hook != new->hook || (old->hook != HOOK_NONE && old->priority != new->priority)))
+		if (old && (old->hook != new->hook || (old->hook != HOOK_NONE && (old->priority != new->priority || old->nat != new->nat))))
 			return error_set(error, EEXIST,
-					 "chain %s is there with another hook or priority: 'spr down', then 'spr up'",
+					 "chain %s is there with another type, hook or priority: 'spr down', then 'spr up'",
 					 new->name);
 		plan->chains[i].make = !old;
 		plan->chains[i].policy = old && old->policy_drop != new->policy_drop;
@@ -272,7 +272,7 @@ static bool chain_is_same(const struct nft_have_chain *have, const struct chain 
 {
 	if (wanted->hook == HOOK_NONE)
 		return !have->base;
-	return have->base && have->filter && have->hook == nft_hook_number(wanted->hook) &&
+	return have->base && (wanted->nat ? have->nat : have->filter) && have->hook == nft_hook_number(wanted->hook) &&
 	       have->priority == wanted->priority;
 }
 

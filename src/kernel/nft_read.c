@@ -129,6 +129,7 @@ static int keep_chain(struct nft_have *have, const struct nftnl_chain *chain)
 		return -ENOMEM;
 	kept->base = nftnl_chain_is_set(chain, NFTNL_CHAIN_HOOKNUM);
 	kept->filter = type && strcmp(type, "filter") == 0;
+	kept->nat = type && strcmp(type, "nat") == 0;
 	kept->hook = nftnl_chain_get_u32(chain, NFTNL_CHAIN_HOOKNUM);
 	kept->priority = nftnl_chain_get_s32(chain, NFTNL_CHAIN_PRIO);
 	kept->policy_drop = kept->base && nftnl_chain_get_u32(chain, NFTNL_CHAIN_POLICY) == NF_DROP;

@@ -9,7 +9,7 @@
 
 struct nft_have_chain {
 	char *name;
-	bool base, filter; /* filter: its type */
+	bool base, filter, nat; /* its type */
 	uint32_t hook;
 	int32_t priority;
 	bool policy_drop;

@@ -7,16 +7,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "inventory/inventory.h"
 #include "kernel/conntrack.h"
+#include "kernel/sysctl.h"
 
-struct listening {
-	uint8_t ports[65536 / 8];
-};
-
-struct tcp_row {
+/* A row of /proc/net/tcp or udp. */
+struct row {
 	struct addr local, remote;
 	unsigned local_port, remote_port, state;
 };
+
+static const char *const tcp[] = { "/proc/net/tcp", "/proc/net/tcp6" };
+static const char *const udp[] = { "/proc/net/udp", "/proc/net/udp6" };
 
 /* Words of 32 bits in the machine's order; an IPv4 address in an IPv6 socket is an IPv4 address. */
 static bool parse_addr(const char *hex, struct addr *ret)
@@ -42,7 +44,7 @@ static bool parse_addr(const char *hex, struct addr *ret)
 	return true;
 }
 
-static bool parse_row(const char *line, struct tcp_row *ret)
+static bool parse_row(const char *line, struct row *ret)
 {
 	char local[33], remote[33];
 
@@ -51,7 +53,7 @@ static bool parse_row(const char *line, struct tcp_row *ret)
 	       parse_addr(local, &ret->local) && parse_addr(remote, &ret->remote);
 }
 
-static int each_row(const char *path, int (*each)(const struct tcp_row *row, void *data), void *data)
+static int each_row(const char *path, int (*each)(const struct row *row, void *data), void *data)
 {
 	FILE *file = fopen(path, "re");
 	char line[512];
@@ -60,7 +62,7 @@ static int each_row(const char *path, int (*each)(const struct tcp_row *row, voi
 	if (!file)
 		return errno == ENOENT ? 0 : -errno; /* no IPv6 */
 	while (r >= 0 && fgets(line, sizeof(line), file)) {
-		struct tcp_row row;
+		struct row row;
 
 		if (parse_row(line, &row))
 			r = each(&row, data);
@@ -69,27 +71,33 @@ static int each_row(const char *path, int (*each)(const struct tcp_row *row, voi
 	return r;
 }
 
-static int note_listening(const struct tcp_row *row, void *data)
+static int note_listening(const struct row *row, void *data)
 {
-	struct listening *listening = data;
-
 	if (row->state == TCP_LISTEN)
-		listening->ports[row->local_port / 8] |= (uint8_t)(1 << row->local_port % 8);
+		port_bits_add(data, (uint16_t)row->local_port, (uint16_t)row->local_port);
+	return 0;
+}
+
+/* A UDP socket without another end hears everybody. */
+static int note_waiting(const struct row *row, void *data)
+{
+	if (row->state != TCP_ESTABLISHED)
+		port_bits_add(data, (uint16_t)row->local_port, (uint16_t)row->local_port);
 	return 0;
 }
 
 struct walk {
-	struct listening listening;
+	struct port_bits listening;
 	int (*each)(const struct flow *flow, void *data);
 	void *data;
 };
 
-static int pass_session(const struct tcp_row *row, void *data)
+static int pass_session(const struct row *row, void *data)
 {
 	const struct walk *walk = data;
 	struct flow flow = { .proto = IPPROTO_TCP };
 
-	if (row->state != TCP_ESTABLISHED || !(walk->listening.ports[row->local_port / 8] & 1 << row->local_port % 8))
+	if (row->state != TCP_ESTABLISHED || !port_bits_has(&walk->listening, (uint16_t)row->local_port))
 		return 0;
 	flow.from = flow.reply_to = row->remote;
 	flow.to = flow.reply_from = row->local;
@@ -100,13 +108,42 @@ static int pass_session(const struct tcp_row *row, void *data)
 
 int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, struct error *error)
 {
-	static const char *const paths[] = { "/proc/net/tcp", "/proc/net/tcp6" };
 	struct walk walk = { .each = each, .data = data };
 	int r = 0;
 
-	for (size_t i = 0; i < ELEMENTSOF(paths) && r >= 0; i++)
-		r = each_row(paths[i], note_listening, &walk.listening);
-	for (size_t i = 0; i < ELEMENTSOF(paths) && r >= 0; i++)
-		r = each_row(paths[i], pass_session, &walk);
+	for (size_t i = 0; i < ELEMENTSOF(tcp) && r >= 0; i++)
+		r = each_row(tcp[i], note_listening, &walk.listening);
+	for (size_t i = 0; i < ELEMENTSOF(tcp) && r >= 0; i++)
+		r = each_row(tcp[i], pass_session, &walk);
 	return r < 0 ? error_set(error, -r, "open sessions: %s", strerror(-r)) : 0;
+}
+
+/* The range that the machine takes its own source ports from, and Docker those of `-P`: ip-sysctl.rst. */
+static void note_ephemeral(struct port_bits *ports)
+{
+	unsigned first = 32768, last = 60999;
+	char text[64];
+
+	if (sysctl_read("net.ipv4.ip_local_port_range", text, sizeof(text)) >= 0 &&
+	    (sscanf(text, "%u %u", &first, &last) != 2 || first > last || last > 65535)) {
+		first = 32768;
+		last = 60999;
+	}
+	port_bits_add(ports, (uint16_t)first, (uint16_t)last);
+}
+
+int sessions_ports(struct port_bits *ret, struct error *error)
+{
+	struct port_bits ports = { 0 };
+	int r = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(tcp) && r >= 0; i++)
+		r = each_row(tcp[i], note_listening, &ports);
+	for (size_t i = 0; i < ELEMENTSOF(udp) && r >= 0; i++)
+		r = each_row(udp[i], note_waiting, &ports);
+	if (r < 0)
+		return error_set(error, -r, "ports of this machine: %s", strerror(-r));
+	note_ephemeral(&ports);
+	*ret = ports;
+	return 0;
 }

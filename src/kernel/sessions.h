@@ -5,6 +5,7 @@
 #include "base/error.h"
 
 struct flow;
+struct port_bits;
 
 /*
  * Calls `each` for every TCP session that this machine serves: one that is established at a port it listens on, as a
@@ -12,5 +13,11 @@ struct flow;
  * returned. Read from /proc/net/tcp and tcp6 (proc(5)) of this network namespace.
  */
 int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, struct error *error);
+
+/*
+ * The ports that this machine's sockets wait on, TCP and UDP alike, and those that it takes its own from
+ * (net.ipv4.ip_local_port_range). Read from /proc/net.
+ */
+int sessions_ports(struct port_bits *ret, struct error *error);
 
 #endif

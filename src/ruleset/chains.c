@@ -17,6 +17,7 @@
  *   forward  forward -10      judged by class, every packet of the side that opened the flow
  *   input    input -10        the same for this machine and for what the engine's proxy publishes on it
  *   leave    postrouting -310 local users; the accept bit is cleared
+ *   source-ports  at postrouting 90, before Docker's NAT: source ports clear of the services of this machine
  *
  * meta priority carries a class number inside our own chains only, and is what it was when a packet leaves them.
  */
@@ -25,6 +26,10 @@
 #define PRIORITY_ARRIVAL -150
 #define PRIORITY_JUDGE -10
 #define PRIORITY_LEAVE -310
+#define PRIORITY_NAT 90
+
+#define LOG_RATE 100 /* a second, of one reason */
+#define LOG_RATE_SOURCE 5 /* of these, of one source */
 
 #define NO_SYN_MASK 0x17 /* fin, syn, rst, ack */
 #define SYN 0x02
@@ -115,8 +120,12 @@ static const struct chain_text {
 
 	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
 	/* this machine is never judged: what it still sends in an ended flow must not make it one of its own */
-	{ "input", { IPV4, IN(SET_CUT4, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
-	{ "input", { IPV6, IN(SET_CUT6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
+	{ "input",
+	  { IPV4, IN(SET_CUT4, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT),
+	    RENEW(SET_CUT4, ENDED_SECONDS, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
+	{ "input",
+	  { IPV6, IN(SET_CUT6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT),
+	    RENEW(SET_CUT6, ENDED_SECONDS, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
 	{ "input", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
 	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
 	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
@@ -146,8 +155,12 @@ static const struct chain_text {
 	{ "input-lan", { PROTO(IPPROTO_IGMP), ACCEPT } },
 
 	/* the other side of a flow that was ended would open it again: its packets are original ones now */
-	{ "judge", { IPV4, IN("ended4", IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
-	{ "judge", { IPV6, IN("ended6", IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
+	{ "judge",
+	  { IPV4, IN(SET_ENDED4, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT),
+	    RENEW(SET_ENDED4, ENDED_SECONDS, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
+	{ "judge",
+	  { IPV6, IN(SET_ENDED6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT),
+	    RENEW(SET_ENDED6, ENDED_SECONDS, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
 	{ "judge", { BITS(CT_STATE, CT_INVALID), GOTO("drop-invalid") } },
 	{ "judge",
 	  { BITS(CT_STATE, CT_NEW), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, NO_SYN_MASK, SYN),
@@ -203,13 +216,14 @@ static const struct {
 	const char *name;
 	enum hook hook;
 	int priority;
-	bool drop;
+	bool drop, nat;
 } chains[] = {
 	{ "guard", HOOK_PREROUTING, PRIORITY_GUARD, false },
 	{ "arrival", HOOK_PREROUTING, PRIORITY_ARRIVAL, false },
 	{ "forward", HOOK_FORWARD, PRIORITY_JUDGE, true },
 	{ "input", HOOK_INPUT, PRIORITY_JUDGE, true },
 	{ "leave", HOOK_POSTROUTING, PRIORITY_LEAVE, false },
+	{ "source-ports", HOOK_POSTROUTING, PRIORITY_NAT, false, true },
 	{ "guard-uplink", HOOK_NONE, 0, false },
 	{ "guard-container", HOOK_NONE, 0, false },
 	{ "guard-muted", HOOK_NONE, 0, false },
@@ -223,6 +237,7 @@ static const struct {
 	{ "target-host", HOOK_NONE, 0, false },
 	{ "front", HOOK_NONE, 0, false },
 	{ "accepted", HOOK_NONE, 0, false },
+	{ "count", HOOK_NONE, 0, false },
 	{ "accept-reply", HOOK_NONE, 0, false },
 	{ "restore", HOOK_NONE, 0, false },
 };
@@ -242,7 +257,19 @@ static int add(struct ruleset *ruleset, const char *chain, const struct stmt *st
 		__VA_ARGS__                                                                                            \
 	}
 
-/* A chain for each reason: log within a limit, count, drop. */
+/* One that sends a lot does not take the others' place in the log. */
+static int add_log(struct ruleset *ruleset, const char *chain, const char *prefix)
+{
+	int r = add(ruleset, chain,
+		    RULE(IPV4, METER("logged4", LOG_RATE_SOURCE, IIFNAME, IP_SADDR), LIMIT(LOG_RATE), LOG(prefix)));
+
+	return r < 0 ? r :
+		       add(ruleset, chain,
+			   RULE(IPV6, METER("logged6", LOG_RATE_SOURCE, IIFNAME, IP6_SADDR), LIMIT(LOG_RATE),
+				LOG(prefix)));
+}
+
+/* A chain for each reason: log within limits, count, drop. */
 static int add_drops(struct ruleset *ruleset, const struct compile_options *options)
 {
 	for (int i = REASON_NONE + 1; i < _REASON_MAX; i++) {
@@ -253,31 +280,50 @@ static int add_drops(struct ruleset *ruleset, const struct compile_options *opti
 
 		if (!name || !prefix || !ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false))
 			return -ENOMEM;
-		if (options->log_all)
-			r = add(ruleset, name, RULE(LOG(prefix)));
-		else
-			r = add(ruleset, name, RULE(LIMIT(20), LOG(prefix)));
+		r = options->log_all ? add(ruleset, name, RULE(LOG(prefix))) : add_log(ruleset, name, prefix);
 		if (r < 0 || add(ruleset, name, RULE(COUNTER, DROP)) < 0)
 			return -ENOMEM;
 	}
 	return 0;
 }
 
+/* The first packet of a flow decides. What is DNATed to a container is not concerned: it comes from elsewhere. */
+static int add_source_ports(struct ruleset *ruleset, const struct model *model)
+{
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+	int r = 0;
+
+	for (size_t i = 0; model->nat_first && i < ELEMENTSOF(protos) && r >= 0; i++)
+		r = add(ruleset, "source-ports",
+			RULE(IPV4, IN("masqueraded", IIFNAME, IP_SADDR), NOT_IN("bridges", OIFNAME), PROTO(protos[i]),
+			     MASQUERADE(model->nat_first, model->nat_last)));
+	return r;
+}
+
+/* A source that finds no place to be counted in opens nothing. */
+static int add_flow_limit(struct ruleset *ruleset, unsigned connections)
+{
+	const struct stmt rules[][STMTS_MAX] = {
+		{ IPV4, COUNT_OVER("flows4", IP_SADDR, connections), GOTO("drop-flow-limit") },
+		{ IPV4, NOT_IN("flows4", IP_SADDR), GOTO("drop-flow-limit") },
+		{ IPV6, COUNT_OVER("flows6", IP6_SADDR, connections), GOTO("drop-flow-limit") },
+		{ IPV6, NOT_IN("flows6", IP6_SADDR), GOTO("drop-flow-limit") },
+	};
+	int r = add(ruleset, "accepted", RULE(BITS(CT_STATE, CT_NEW), IN("limited", IIFNAME), JUMP("count")));
+
+	for (size_t i = 0; i < ELEMENTSOF(rules) && r >= 0; i++)
+		r = add(ruleset, "count", rules[i]);
+	return r;
+}
+
 /* What depends on a number of this machine: the limit of flows, and the class of the machine itself. */
 static int add_numbers(struct ruleset *ruleset, const struct model *model)
 {
 	unsigned connections = model->policy->settings.connections;
-	int r = 0;
+	int r = add_source_ports(ruleset, model);
 
-	if (connections) {
-		r = add(ruleset, "accepted",
-			RULE(IN("limited", IIFNAME), BITS(CT_STATE, CT_NEW), IPV4,
-			     COUNT_OVER("flows4", IP_SADDR, connections), GOTO("drop-flow-limit")));
-		if (r >= 0)
-			r = add(ruleset, "accepted",
-				RULE(IN("limited", IIFNAME), BITS(CT_STATE, CT_NEW), IPV6,
-				     COUNT_OVER("flows6", IP6_SADDR, connections), GOTO("drop-flow-limit")));
-	}
+	if (connections && r >= 0)
+		r = add_flow_limit(ruleset, connections);
 	if (r >= 0)
 		r = add(ruleset, "accepted", RULE(JUMP("restore")));
 	if (r >= 0)
@@ -291,9 +337,14 @@ static int add_numbers(struct ruleset *ruleset, const struct model *model)
 
 int chains_fill(struct ruleset *ruleset, const struct model *model, const struct compile_options *options)
 {
-	for (size_t i = 0; i < ELEMENTSOF(chains); i++)
-		if (!ruleset_add_chain(ruleset, chains[i].name, chains[i].hook, chains[i].priority, chains[i].drop))
+	for (size_t i = 0; i < ELEMENTSOF(chains); i++) {
+		struct chain *chain = ruleset_add_chain(ruleset, chains[i].name, chains[i].hook, chains[i].priority,
+							chains[i].drop);
+
+		if (!chain)
 			return -ENOMEM;
+		chain->nat = chains[i].nat;
+	}
 	for (size_t i = 0; i < ELEMENTSOF(texts); i++)
 		if (add(ruleset, texts[i].chain, texts[i].stmts) < 0)
 			return -ENOMEM;

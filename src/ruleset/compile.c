@@ -17,7 +17,7 @@
 
 #define NOBODY 0xffff /* the target of a port that nobody may reach: no class has this number */
 
-enum set_flag { PLAIN, INTERVAL, TIMEOUT, DYNAMIC };
+enum set_flag { PLAIN, INTERVAL, TIMEOUT, DYNAMIC, RENEWED };
 
 /* The sets that are the same on every machine; those of a class are made with it. */
 static const struct set_row {
@@ -37,6 +37,7 @@ static const struct set_row {
 	{ "alike", DATA_NONE, PLAIN, 0, TWO(IIFNAME, OIFNAME) }, /* inside a bridge that is no engine's */
 	{ "same", DATA_NONE, PLAIN, 0, TWO(IIFNAME, OIFNAME) }, /* inside a container network that lets them talk */
 	{ "limited", DATA_NONE, PLAIN, 0, ONE(IIFNAME) },
+	{ "masqueraded", DATA_NONE, INTERVAL, 0, TWO(IIFNAME, IP_SADDR) },
 	{ "muted_interfaces", DATA_NONE, PLAIN, 0, ONE(IIFNAME) },
 	/* who is where */
 	{ "id4", DATA_PRIORITY, PLAIN, 0, TWO(IIFNAME, IP_SADDR) },
@@ -63,13 +64,15 @@ static const struct set_row {
 	{ "guarded_bridges", DATA_NONE, PLAIN, 0, ONE(OIFNAME) },
 	{ "guarded_ports", DATA_NONE, PLAIN, 0, TWO(L4PROTO, TH_DPORT) },
 	/* run time */
-	{ SET_ENDED4, DATA_NONE, TIMEOUT, 65536, FOUR(IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT) },
-	{ SET_ENDED6, DATA_NONE, TIMEOUT, 65536, FOUR(IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT) },
-	{ SET_CUT4, DATA_NONE, TIMEOUT, 65536, FIVE(IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT) },
-	{ SET_CUT6, DATA_NONE, TIMEOUT, 65536, FIVE(IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT) },
+	{ SET_ENDED4, DATA_NONE, RENEWED, 65536, FOUR(IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT) },
+	{ SET_ENDED6, DATA_NONE, RENEWED, 65536, FOUR(IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT) },
+	{ SET_CUT4, DATA_NONE, RENEWED, 65536, FIVE(IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT, TH_DPORT) },
+	{ SET_CUT6, DATA_NONE, RENEWED, 65536, FIVE(IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT) },
 	{ SET_GRACE, DATA_NONE, TIMEOUT, 8, ONE(L4PROTO) },
 	{ "flows4", DATA_NONE, DYNAMIC, 65536, ONE(IP_SADDR) },
 	{ "flows6", DATA_NONE, DYNAMIC, 65536, ONE(IP6_SADDR) },
+	{ "logged4", DATA_NONE, RENEWED, 65536, TWO(IIFNAME, IP_SADDR) }, /* how much of each stands in the log */
+	{ "logged6", DATA_NONE, RENEWED, 65536, TWO(IIFNAME, IP6_SADDR) },
 	/* constants */
 	{ "dns_protos", DATA_NONE, PLAIN, 0, ONE(L4PROTO) },
 	{ "unaddressed", DATA_NONE, PLAIN, 0, ONE(ICMPV6_TYPE) },
@@ -118,8 +121,8 @@ static int add_sets(struct ruleset *ruleset)
 		if (!set)
 			return -ENOMEM;
 		set->interval = rows[i].flag == INTERVAL;
-		set->timeout = rows[i].flag == TIMEOUT;
-		set->dynamic = rows[i].flag == DYNAMIC;
+		set->timeout = rows[i].flag == TIMEOUT || rows[i].flag == RENEWED;
+		set->dynamic = rows[i].flag == DYNAMIC || rows[i].flag == RENEWED;
 		set->size = rows[i].size;
 	}
 	return 0;
@@ -178,6 +181,27 @@ static int put_port(struct ruleset *ruleset, const char *name, const struct addr
 	return 0;
 }
 
+static int put_masqueraded(struct ruleset *ruleset, const struct network *network)
+{
+	struct set *set = ruleset_set(ruleset, "masqueraded");
+
+	for (size_t i = 0; network->masquerade && i < network->n_subnets; i++) {
+		struct range range = prefix_range(&network->subnets[i]);
+		struct element *element;
+
+		if (range.first.family != AF_INET)
+			continue;
+		element = set_add(set);
+		if (!element)
+			return -ENOMEM;
+		key_put_name(set, element->key, 0, network->bridge);
+		key_put_addr(set, element->key, 1, &range.first);
+		key_put_name(set, element->key_end, 0, network->bridge);
+		key_put_addr(set, element->key_end, 1, &range.last);
+	}
+	return 0;
+}
+
 static int put_bridge(struct ruleset *ruleset, const struct model *model, const struct network *network)
 {
 	const struct member *entry = policy_member(model->policy, MEMBER_NETWORK, network->name);
@@ -186,6 +210,8 @@ static int put_bridge(struct ruleset *ruleset, const struct model *model, const 
 
 	if (r >= 0)
 		r = put_name(ruleset, "limited", network->bridge);
+	if (r >= 0)
+		r = put_masqueraded(ruleset, network);
 	if (r >= 0 && !isolate)
 		r = put_name(ruleset, "same", network->bridge);
 	if (r >= 0 && model->policy->settings.local_users == LOCAL_USERS_ROOT)

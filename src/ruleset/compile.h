@@ -31,6 +31,9 @@ int put_classes(struct ruleset *ruleset, const struct model *model);
 #define SET_ENDED6 "ended6"
 #define SET_GRACE "grace"
 
+/* How long an ended flow stays silent: counted anew with each packet that tries. */
+#define ENDED_SECONDS 3600
+
 #define LOG_GROUP 5391
 #define LOG_PREFIX "spr:"
 #define DROP_CHAIN_PREFIX "drop-"

@@ -150,8 +150,23 @@ static void print_stmt(FILE *file, const struct stmt *stmt)
 		fprintf(file, "add @%s { %s ct count over %" PRIu64 " }", stmt->name, field_info(stmt->fields[0])->text,
 			stmt->value);
 		break;
+	case STMT_RENEW:
+		fprintf(file, "update @%s { ", stmt->name);
+		print_fields(file, stmt);
+		fprintf(file, " timeout %" PRIu64 "s }", stmt->value);
+		break;
+	case STMT_METER:
+		fprintf(file, "update @%s { ", stmt->name);
+		print_fields(file, stmt);
+		fprintf(file, " timeout %us limit rate %" PRIu64 "/second burst %" PRIu64 " packets }", METER_SECONDS,
+			stmt->value, stmt->value * LIMIT_BURST);
+		break;
+	case STMT_MASQUERADE:
+		fprintf(file, "masquerade to :%" PRIu64 "-%" PRIu64, stmt->value, stmt->mask);
+		break;
 	case STMT_LIMIT:
-		fprintf(file, "limit rate %" PRIu64 "/second burst %" PRIu64 " packets", stmt->value, stmt->value * 5);
+		fprintf(file, "limit rate %" PRIu64 "/second burst %" PRIu64 " packets", stmt->value,
+			stmt->value * LIMIT_BURST);
 		break;
 	case STMT_LOG:
 		fprintf(file, "log prefix \"%s\" group %" PRIu64 " snaplen 128", stmt->name, stmt->value);
@@ -224,7 +239,8 @@ static void print_set(FILE *file, const struct set *set)
 	if (set->size)
 		fprintf(file, "\t\tsize %u\n", set->size);
 	if (set->interval || set->timeout || set->dynamic)
-		fprintf(file, "\t\tflags %s\n", set->interval ? "interval" : set->timeout ? "timeout" : "dynamic");
+		fprintf(file, "\t\tflags %s%s%s\n", set->interval ? "interval" : set->dynamic ? "dynamic" : "",
+			set->dynamic && set->timeout ? "," : "", set->timeout ? "timeout" : "");
 	for (size_t i = 0; i < set->n_elements; i++) {
 		fputs(i ? ",\n\t\t\t     " : "\t\telements = { ", file);
 		print_element(file, set, &set->elements[i]);
@@ -236,8 +252,8 @@ static void print_chain(FILE *file, const struct chain *chain)
 {
 	fprintf(file, "\tchain %s {\n", chain->name);
 	if (chain->hook != HOOK_NONE)
-		fprintf(file, "\t\ttype filter hook %s priority %d; policy %s;\n", hook_names[chain->hook],
-			chain->priority, chain->policy_drop ? "drop" : "accept");
+		fprintf(file, "\t\ttype %s hook %s priority %d; policy %s;\n", chain->nat ? "nat" : "filter",
+			hook_names[chain->hook], chain->priority, chain->policy_drop ? "drop" : "accept");
 	for (size_t i = 0; i < chain->n_rules; i++) {
 		const struct rule *rule = &chain->rules[i];
 

@@ -309,6 +309,8 @@ bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to)
 	for (size_t i = 0; i < from->n_chains; i++) {
 		const struct chain *now = ruleset_chain(to, from->chains[i].name);
 
+		if (from->chains[i].nat)
+			continue; /* it chooses ports and judges nothing */
 		if (!now || !chain_equal_rules(&from->chains[i], now))
 			return true;
 	}

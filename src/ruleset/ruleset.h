@@ -75,15 +75,20 @@ enum stmt_kind {
 	STMT_PRIORITY_MAP, /* meta priority set field . field ... map @set; on a miss the rule ends */
 	STMT_MARK, /* meta mark set mark & mask | value */
 	STMT_COUNT_OVER, /* add @set { field ct count over value } : true above it */
+	STMT_RENEW, /* update @set { field . field ... timeout `value` seconds } */
+	STMT_METER, /* update @set { field . field ... timeout 1m limit rate value/second ... } : true within it */
 	STMT_LIMIT, /* limit rate value/second burst 5 * value: true within it */
 	STMT_LOG, /* log prefix "text" group value snaplen 128 */
 	STMT_COUNTER,
+	STMT_MASQUERADE, /* to ports from value to mask */
 	STMT_VERDICT,
 };
 
 enum verdict_code { CODE_ACCEPT, CODE_DROP, CODE_RETURN, CODE_JUMP, CODE_GOTO };
 
 #define STMT_FIELDS_MAX 5
+#define LIMIT_BURST 5 /* times the rate */
+#define METER_SECONDS 60 /* who was quiet for so long is forgotten */
 
 struct stmt {
 	enum stmt_kind kind;
@@ -111,6 +116,7 @@ struct chain {
 	enum hook hook; /* HOOK_NONE: not a base chain */
 	int priority;
 	bool policy_drop;
+	bool nat; /* of type nat; else of type filter */
 	struct rule *rules;
 	size_t n_rules;
 };
@@ -138,7 +144,7 @@ struct set {
 	enum set_data data;
 	bool interval;
 	bool timeout; /* elements come and go at run time and are no part of the ruleset */
-	bool dynamic; /* rules add to it: likewise */
+	bool dynamic; /* rules add to it, or renew what is there: likewise */
 	uint32_t size; /* 0: not said */
 	struct element *elements; /* sorted by key after ruleset_finish() */
 	size_t n_elements;

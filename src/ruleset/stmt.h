@@ -42,9 +42,12 @@
 #define SET_MARK { .kind = STMT_MARK, .mask = (uint32_t)~ACCEPT_BIT, .value = ACCEPT_BIT }
 #define CLEAR_MARK { .kind = STMT_MARK, .mask = (uint32_t)~ACCEPT_BIT }
 #define COUNT_OVER(set, field, number) { .kind = STMT_COUNT_OVER, .name = (set), FIELDS(field), .value = (number) }
+#define RENEW(set, seconds, ...) { .kind = STMT_RENEW, .name = (set), FIELDS(__VA_ARGS__), .value = (seconds) }
+#define METER(set, rate, ...) { .kind = STMT_METER, .name = (set), FIELDS(__VA_ARGS__), .value = (rate) }
 #define LIMIT(rate) { .kind = STMT_LIMIT, .value = (rate) }
 #define LOG(prefix) { .kind = STMT_LOG, .name = (prefix), .value = LOG_GROUP }
 #define COUNTER { .kind = STMT_COUNTER }
+#define MASQUERADE(first, last) { .kind = STMT_MASQUERADE, .value = (first), .mask = (last) }
 #define VERDICT(what) { .kind = STMT_VERDICT, .code = (what) }
 #define ACCEPT VERDICT(CODE_ACCEPT)
 #define DROP VERDICT(CODE_DROP)

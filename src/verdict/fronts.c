@@ -126,3 +126,30 @@ int fronts_fill(struct model *model)
 	}
 	return r;
 }
+
+#define NAT_PORT_LOWEST 1024
+#define NAT_PORTS_MIN 4096 /* fewer run out: better somebody else's choice than no connection */
+
+/*
+ * The longest run of ports that nobody waits on and nothing is published at. What leaves a container network gets its
+ * source port from there: a container that chose a service's port would else be sent the answers for that service.
+ */
+void nat_ports_fill(struct model *model)
+{
+	struct port_bits busy = model->inventory->busy;
+	unsigned first = NAT_PORT_LOWEST, best = 0, length = NAT_PORTS_MIN - 1;
+
+	for (size_t i = 0; i < model->n_fronts; i++)
+		port_bits_add(&busy, model->fronts[i].binding.host_port, model->fronts[i].binding.host_port);
+	for (unsigned port = NAT_PORT_LOWEST; port <= 65536; port++) {
+		if (port < 65536 && !port_bits_has(&busy, (uint16_t)port))
+			continue;
+		if (port - first > length) {
+			best = first;
+			length = port - first;
+		}
+		first = port + 1;
+	}
+	model->nat_first = (uint16_t)best;
+	model->nat_last = (uint16_t)(best ? best + length - 1 : 0);
+}

@@ -116,6 +116,7 @@ struct model {
 	struct addr resolver;
 	bool resolver_local;
 	uint32_t host; /* index of this machine's class */
+	uint16_t nat_first, nat_last; /* source ports for what leaves a masqueraded network; 0: there are too few */
 	char **notes; /* sentences for status: names that fit two things, grants that can do nothing */
 	size_t n_notes;
 	void *index; /* location look-up */

@@ -224,6 +224,7 @@ int model_new(const struct policy *policy, const struct inventory *inventory, st
 	    classes_fill(model, book) < 0 || model_index(model) < 0 || fronts_fill(model) < 0 ||
 	    rights_fill(model, error) < 0)
 		return error_memory(error);
+	nat_ports_fill(model);
 	*ret = TAKE_PTR(model);
 	return 0;
 }

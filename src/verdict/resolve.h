@@ -11,6 +11,7 @@ int locations_fill(struct model *model);
 int classes_fill(struct model *model, struct class_book *book);
 int model_index(struct model *model);
 int fronts_fill(struct model *model);
+void nat_ports_fill(struct model *model);
 
 /* True when a container's entry goes by this name: its name, or project/service of compose. */
 bool container_named(const struct container *container, const char *name);

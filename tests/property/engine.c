@@ -31,6 +31,7 @@ static void add_networks(struct scene *scene)
 		snprintf(network.bridge, sizeof(network.bridge), "%s", nic->name);
 		network.internal = random_percent(20);
 		network.icc = random_percent(75);
+		network.masquerade = !network.internal && random_percent(50);
 		for (size_t k = 0; k < ELEMENTSOF(texts); k++) {
 			struct prefix prefix;
 

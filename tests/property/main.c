@@ -132,6 +132,8 @@ static void open_local(const struct scene *scene, struct flows *flows)
 					       .dialled_port = 53,
 					       .to_port = 53,
 					       .hop_limit = 64 };
+		flow->wire_from = own;
+		flow->wire_port = flow->first.from_port;
 	}
 	close(fd);
 }

@@ -95,6 +95,8 @@ struct shot {
 	enum fate fate;
 	char reason[32];
 	unsigned out;
+	struct addr left_from; /* its source when it left the machine: another than it came with where that was translated */
+	uint16_t left_port;
 };
 
 #define NO_FLOW SIZE_MAX
@@ -106,6 +108,8 @@ size_t frame_build(const struct shot *shot, uint8_t *frame);
 /* A connection that the kernel let through. */
 struct flow {
 	struct packet first;
+	struct addr wire_from; /* the source that the far end sees */
+	uint16_t wire_port;
 	uint16_t icmp_id;
 	uint32_t sequence;
 	bool replied;

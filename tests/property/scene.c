@@ -183,6 +183,8 @@ static const char probe[] =
 	"chain raw { type filter hook output priority -300; policy drop;\n meta mark 0x77 accept\n }\n"
 	"chain forward { type filter hook forward priority 100;\n"
 	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	"chain leave { type filter hook postrouting priority 300;\n"
+	" log prefix \"left\" group 5393 snaplen 128\n }\n"
 	"chain input { type filter hook input priority 100;\n"
 	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
 	"}\n";

@@ -299,9 +299,11 @@ static void make_reply(struct shot *shot, const struct scene *scene, const struc
 	*packet = *first;
 	shot->nic = scene_nic(scene, first->out);
 	packet->from = first->to;
-	packet->dialled = packet->to = first->from;
+	packet->dialled = flow->wire_from;
+	packet->to = first->from;
 	packet->from_port = first->to_port;
-	packet->dialled_port = packet->to_port = first->from_port;
+	packet->dialled_port = flow->wire_port;
+	packet->to_port = first->from_port;
 	packet->icmp_type = packet->proto == IPPROTO_ICMP ? 0 : packet->proto == IPPROTO_ICMPV6 ? 129 : 0;
 	packet->flow = FLOW_REPLY;
 	shot->icmp_id = flow->icmp_id;
@@ -332,10 +334,13 @@ static void make_error(struct shot *shot, const struct scene *scene, const struc
 		quote->icmp_type = first->proto == IPPROTO_ICMP ? 0 : 129;
 		packet->from = first->from;
 	} else {
+		quote->from = flow->wire_from;
+		quote->from_port = flow->wire_port;
 		quote->dialled = first->to;
 		quote->dialled_port = first->to_port;
 		packet->from = first->to;
-		packet->dialled = packet->to = first->from;
+		packet->dialled = flow->wire_from;
+		packet->to = first->from;
 	}
 	if (random_percent(30))
 		packet->from = neighbour(scene, shot->nic, first->from.family);
@@ -372,7 +377,8 @@ static bool make_later(struct shot *shot, const struct scene *scene, struct flow
 	shot->packet.hop_limit = random_percent(50) ? 255 : 64;
 	finish(shot, scene);
 	/* the kernel's NAT refuses redirects of what it translated: nf_nat_icmp_reply_translation() */
-	shot->lost |= shot->packet.icmp_type == 5 && addr_compare(&flow->first.dialled, &flow->first.to) != 0;
+	shot->lost |= shot->packet.icmp_type == 5 && (addr_compare(&flow->first.dialled, &flow->first.to) != 0 ||
+						      addr_compare(&flow->first.from, &flow->wire_from) != 0);
 	return true;
 }
 
@@ -403,6 +409,8 @@ void flows_note(struct flows *flows, const struct scene *scene, const struct sho
 	flow = ARRAY_ADD(flows->flows, flows->n_flows);
 	MUST(flow);
 	*flow = (struct flow){ .first = *packet, .icmp_id = shot->icmp_id, .sequence = shot->sequence, .born = now() };
+	flow->wire_from = shot->left_from.family ? shot->left_from : packet->from;
+	flow->wire_port = shot->left_from.family ? shot->left_port : packet->from_port;
 	flow->used = flows->volley;
 }
 

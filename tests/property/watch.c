@@ -9,10 +9,11 @@
 #include "ruleset/compile.h"
 
 #define GROUP_PASSED 5392
+#define GROUP_LEFT 5393
 #define PATIENCE 400 /* ms without news: what is missing then was dropped by the kernel itself */
 
 struct watch {
-	struct droplog *drops, *passes;
+	struct droplog *drops, *passes, *lefts;
 	struct shot *shots; /* of this volley; the number of the first one is `base` */
 	size_t n_shots, n_known;
 	uint32_t base;
@@ -58,6 +59,16 @@ static void on_pass(const struct drop *drop, void *data)
 	note(data, drop, FATE_PASSED);
 }
 
+static void on_left(const struct drop *drop, void *data)
+{
+	struct shot *shot = shot_of(data, drop);
+
+	if (!shot)
+		return;
+	shot->left_from = drop->from;
+	shot->left_port = drop->from_port;
+}
+
 struct watch *watch_open(void)
 {
 	struct watch *watch = calloc(1, sizeof(*watch));
@@ -66,7 +77,8 @@ struct watch *watch_open(void)
 	MUST(watch);
 	watch->base = 1;
 	if (droplog_open(LOG_GROUP, on_drop, watch, &watch->drops, &error) < 0 ||
-	    droplog_open(GROUP_PASSED, on_pass, watch, &watch->passes, &error) < 0) {
+	    droplog_open(GROUP_PASSED, on_pass, watch, &watch->passes, &error) < 0 ||
+	    droplog_open(GROUP_LEFT, on_left, watch, &watch->lefts, &error) < 0) {
 		fprintf(stderr, "%s\n", error.text);
 		exit(2);
 	}
@@ -77,6 +89,7 @@ void watch_close(struct watch *watch)
 {
 	droplog_close(watch->drops);
 	droplog_close(watch->passes);
+	droplog_close(watch->lefts);
 	free(watch);
 }
 
@@ -105,6 +118,16 @@ static void collect(struct watch *watch)
 	}
 }
 
+/* What passed leaves a moment later. */
+static void collect_lefts(struct watch *watch)
+{
+	struct pollfd left = { droplog_fd(watch->lefts), POLLIN, 0 };
+
+	do
+		MUST(droplog_read(watch->lefts) == 0);
+	while (poll(&left, 1, 10) > 0);
+}
+
 void watch_volley(struct watch *watch, const struct scene *scene, struct shot *shots, size_t n)
 {
 	uint8_t frame[FRAME_MAX];
@@ -117,10 +140,12 @@ void watch_volley(struct watch *watch, const struct scene *scene, struct shot *s
 
 		shots[i].number = watch->base + (uint32_t)i;
 		shots[i].fate = FATE_NONE;
+		shots[i].left_from = (struct addr){ 0 };
 		length = frame_build(&shots[i], frame);
 		MUST(send(shots[i].nic->socket, frame, length, 0) == (ssize_t)length);
 	}
 	collect(watch);
+	collect_lefts(watch);
 	watch->base += (uint32_t)n;
 	if (watch->base + VOLLEY_MAX > UINT16_MAX)
 		watch->base = 1;

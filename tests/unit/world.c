@@ -118,7 +118,7 @@ static char *id_of(const char *name)
 
 static void read_network(struct inventory *inventory, const struct words *words)
 {
-	struct network network = { .icc = true };
+	struct network network = { .icc = true, .masquerade = true };
 
 	NEED(words->n >= 3, words->line);
 	network.engine = strdup("docker");
@@ -131,9 +131,12 @@ static void read_network(struct inventory *inventory, const struct words *words)
 			network.internal = true;
 		else if (strcmp(words->word[i], "noicc") == 0)
 			network.icc = false;
+		else if (strcmp(words->word[i], "routed") == 0)
+			network.masquerade = false;
 		else
 			*ARRAY_ADD(network.subnets, network.n_subnets) = prefix_of(words->word[i]);
 	}
+	network.masquerade &= !network.internal;
 	NEED(inventory_put_network(inventory, &network) == 0, words->line);
 }
 

@@ -13,7 +13,7 @@
  *
  *   interface eth0 10.99.0.2/24 2600:99::2/64     also: bridge, wireguard, tun
  *   route default eth0 10.99.0.1                  the gateway may be left out; networks of interfaces are routed anyway
- *   network media br-a 172.30.1.0/24 internal noicc
+ *   network media br-a 172.30.1.0/24 internal noicc routed
  *   container web media 172.30.1.10 fd00::10 service=proj/app port=0.0.0.0:8080:80/tcp port=[::]:8080:80/tcp
  *   container web second 172.30.2.10              a second network of the same container
  *   container odd media 172.30.1.12 labels=image  its image claims to be somebody's service
