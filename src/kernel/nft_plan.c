@@ -134,10 +134,12 @@ static int change_chains(struct nft_plan *plan, const struct ruleset *from, stru
 		ssize_t at = nft_index_find(&had, new->name);
 		const struct chain *old = at < 0 ? NULL : &from->chains[at];
 
-		if (old && (old->hook != new->hook || (old->hook != HOOK_NONE && (old->priority != new->priority || old->nat != new->nat))))
-			return error_set(error, EEXIST,
-					 "chain %s is there with another type, hook or priority: 'spr down', then 'spr up'",
-					 new->name);
+		if (old && (old->hook != new->hook ||
+			    (old->hook != HOOK_NONE && (old->priority != new->priority || old->nat != new->nat))))
+			return error_set(
+				error, EEXIST,
+				"chain %s is there with another type, hook or priority: 'spr down', then 'spr up'",
+				new->name);
 		plan->chains[i].make = !old;
 		plan->chains[i].policy = old && old->policy_drop != new->policy_drop;
 		plan->chains[i].rules = !old || !chain_equal_rules(old, new);

@@ -338,8 +338,8 @@ static int add_numbers(struct ruleset *ruleset, const struct model *model)
 int chains_fill(struct ruleset *ruleset, const struct model *model, const struct compile_options *options)
 {
 	for (size_t i = 0; i < ELEMENTSOF(chains); i++) {
-		struct chain *chain = ruleset_add_chain(ruleset, chains[i].name, chains[i].hook, chains[i].priority,
-							chains[i].drop);
+		struct chain *chain =
+			ruleset_add_chain(ruleset, chains[i].name, chains[i].hook, chains[i].priority, chains[i].drop);
 
 		if (!chain)
 			return -ENOMEM;

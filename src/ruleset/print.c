@@ -239,7 +239,10 @@ static void print_set(FILE *file, const struct set *set)
 	if (set->size)
 		fprintf(file, "\t\tsize %u\n", set->size);
 	if (set->interval || set->timeout || set->dynamic)
-		fprintf(file, "\t\tflags %s%s%s\n", set->interval ? "interval" : set->dynamic ? "dynamic" : "",
+		fprintf(file, "\t\tflags %s%s%s\n",
+			set->interval ? "interval" :
+			set->dynamic  ? "dynamic" :
+					"",
 			set->dynamic && set->timeout ? "," : "", set->timeout ? "timeout" : "");
 	for (size_t i = 0; i < set->n_elements; i++) {
 		fputs(i ? ",\n\t\t\t     " : "\t\telements = { ", file);

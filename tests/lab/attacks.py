@@ -12,6 +12,7 @@ import functools
 import os
 import random
 import struct
+import time
 from dataclasses import dataclass, field
 from typing import Callable, Optional
 
@@ -83,6 +84,18 @@ def say(source, address, port, target, source_port=0):
         word = token()
         with Watch(getattr(scene, target)) as watch:
             udp_say(getattr(scene, source), address, port, word, source_port)
+            return watch.saw(word, wait)
+    return run
+
+
+def shadow(source, far, address, port, target):
+    """A container's flow from a service's source port; what its far end then sends to that service, seen by the container."""
+    def run(scene, wait):
+        word = token()
+        with Watch(getattr(scene, target)) as watch:
+            udp_say(getattr(scene, source), address, port, b"a flow", source_port=port)
+            time.sleep(0.05)
+            udp_say(getattr(scene, far), HOST4, port, word, source_port=port)
             return watch.saw(word, wait)
     return run
 
@@ -374,6 +387,10 @@ SPOOFED = [
         forged("bob", "br-b", TRUSTED4, PUB4, 9053, "pub"),
         allow("container:bob", "container:pub:9053/udp", say("bob", PUB4, 9053, "pub"),
               forged("bob", "br-b", TRUSTED4, PUB4, 9053, "pub")), "closed", ISOLATION),
+    row("SP-20", "container -> what is sent to the machine's own service, by a flow from that port",
+        shadow("pub", "internet", INTERNET4, 1194, "pub"), works(ask("pub", INTERNET4, 80, source_port=1194))),
+    row("SP-20+", "container -> what is sent to another's published port, by a flow from that port",
+        shadow("bob", "internet", INTERNET4, 9053, "bob"), works(ask("bob", INTERNET4, 80, source_port=9053))),
 ]
 
 OUTBOUND = [

@@ -5,7 +5,10 @@ Most tests let forbidden packets run against the machine every 50 us meanwhile, 
 """
 
 import contextlib
+import json
 import signal
+import socket
+import struct
 import time
 
 import pytest
@@ -13,6 +16,7 @@ import pytest
 from attacks import PUB4, SIX6, connect
 from conftest import Stage
 from probes import CLOSED_WAIT, OPEN_WAIT, Flood, _receive, ping, talk, tcp_open, udp, udp_arrived, udp_socket
+from spr import Follow
 from scene import (HOST4, HOST6, INTERNET4, INTERNET6, LAN4, LAN6, NEIGHBOUR4, PRIVATE4, PRIVATE6, TRUSTED4, Scene)
 
 SERVICES = ["tcp:0.0.0.0:80", "tcp:0.0.0.0:9999", "udp:0.0.0.0:9999"]
@@ -316,6 +320,71 @@ def test_lc10_revoked_udp_with_talking_server(inward, stage, up):
             assert listen_to(client, 1.0) == 0, "the flow goes on from the server's side"
             client.send(b"talk to me again")
             assert listen_to(client, 0.5) == 0
+
+
+def seconds_left(scene, name):
+    """Of each element of a set with timeouts."""
+    listing = json.loads(scene.router.run("nft", "-j", "list", "set", "inet", "spr", name))["nftables"]
+    elements = next(item["set"] for item in listing if "set" in item).get("elem", [])
+    return [element["elem"]["expires"] for element in elements]
+
+
+def test_ended_flow_stays_ended_while_its_server_talks(stage, up):
+    """The time for which an ended flow is silenced begins anew with each packet that tries."""
+    with container(up, "chatty", services=["talk:0.0.0.0:7000"]):
+        stage.grant(["allow", "upstream", "container:chatty:7000/udp"])
+        with udp_socket(up.neighbour, NEW4, 7000) as client:
+            client.send(b"talk to me")
+            assert listen_to(client, 0.5) > 20, "the server does not talk"
+            stage.grant(["allow", "upstream", "container:chatty:7000/udp", "--remove"])
+            time.sleep(3)
+            assert max(seconds_left(up, "ended4")) >= 3598
+            stage.grant(["allow", "upstream", "container:chatty:7000/udp"])
+            drain(client)
+            client.send(b"talk to me again")
+            assert listen_to(client, 0.5) > 20, "allowed again, and still silent"
+    time.sleep(2)
+    assert not [left for left in seconds_left(up, "ended4") if left >= 3599], "renewed by nobody"
+
+
+def test_one_member_does_not_fill_the_log(stage, up):
+    """Of who sends a lot only some stands in the log; who sends one packet is found there."""
+    with Follow(stage.spr, "container:bob") as log, Flood(up, "pub", PRIVATE4, 80, 200) as flood:
+        time.sleep(2)
+        for _ in range(3):
+            with udp_socket(up.bob, PRIVATE4, 8099) as sock:
+                sock.send(b"once")
+            assert log.event(lambda event: event["from"] == "bob" and event.get("to_port") == 8099, 3)
+        assert flood.stop() > 2000
+    recent = stage.spr.call("log", member="pub")["recent"]
+    assert 5 < len(recent) < 100, f"{len(recent)} of one flood in the log"
+
+
+def fill_flows(scene):
+    """A UDP flow of each of 70,000 addresses behind the trusted device."""
+    raw = scene.trusted.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+    target = socket.inet_aton(INTERNET4)
+    with raw:
+        for number in range(70000):
+            source = struct.pack(">I", (10 << 24 | 44 << 16) + number + 1)
+            head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0, source, target)
+            raw.sendto(head + struct.pack(">HHHH", 5000, 80, 8, 0), (INTERNET4, 0))
+
+
+def test_source_without_a_place_to_be_counted(stage, up):
+    """When the set that counts flows is full, who is not in it opens nothing: a limit that cannot be kept is no limit."""
+    stage.closed({"settings": {"connections": 100},
+                  "rules": [{"name": "many", "interface": "br-lan", "source": ["10.44.0.0/15"], "policies": ["wan"]}]})
+    up.router.ip("route add 10.44.0.0/15 via " + TRUSTED4)
+    try:
+        fill_flows(up)
+        assert stage.is_closed(connect("iot", INTERNET4, 80, "internet"))
+        assert stage.spr.status()["drops"]
+    finally:
+        up.router.ip("route del 10.44.0.0/15")
+        up.router.run("conntrack", "-F")
+    stage.closed()
+    assert stage.is_open(connect("iot", INTERNET4, 80, "internet"))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])

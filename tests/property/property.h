@@ -95,7 +95,8 @@ struct shot {
 	enum fate fate;
 	char reason[32];
 	unsigned out;
-	struct addr left_from; /* its source when it left the machine: another than it came with where that was translated */
+	struct addr
+		left_from; /* its source when it left the machine: another than it came with where that was translated */
 	uint16_t left_port;
 };
 

@@ -115,6 +115,36 @@ static void network_bridge_names(void **state)
 	}
 }
 
+/* Docker's own NAT of what leaves a network: `internal` and a mode without NAT have none. */
+static void network_masquerade(void **state)
+{
+	static const struct {
+		const char *rest;
+		bool masquerade;
+	} cases[] = {
+		{ "\"Options\":{}", true },
+		{ "\"Internal\":true", false },
+		{ "\"Options\":{\"com.docker.network.bridge.enable_ip_masquerade\":\"true\"}", true },
+		{ "\"Options\":{\"com.docker.network.bridge.enable_ip_masquerade\":\"false\"}", false },
+		{ "\"Options\":{\"com.docker.network.bridge.enable_ip_masquerade\":7}", false },
+		{ "\"Options\":{\"com.docker.network.bridge.gateway_mode_ipv4\":\"nat\"}", true },
+		{ "\"Options\":{\"com.docker.network.bridge.gateway_mode_ipv4\":\"nat-unprotected\"}", true },
+		{ "\"Options\":{\"com.docker.network.bridge.gateway_mode_ipv4\":\"routed\"}", false },
+		{ "\"Options\":{\"com.docker.network.bridge.gateway_mode_ipv4\":\"isolated\"}", false },
+		{ "\"Options\":{\"com.docker.network.host_ipv4\":\"10.99.0.7\"}", false },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		_cleanup_(docker_network_clear) struct docker_network network = { 0 };
+		char text[500];
+
+		snprintf(text, sizeof(text), "{\"Id\":\"" N1 "\",\"Name\":\"n\",\"Driver\":\"bridge\",%s}",
+			 cases[i].rest);
+		assert_int_equal(parse_network(text, &network), 0);
+		assert_int_equal(network.network.masquerade, cases[i].masquerade);
+	}
+}
+
 /* What is wrong is left out; the network itself is there. */
 static void network_hostile(void **state)
 {
@@ -996,21 +1026,37 @@ static void any_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(network_whole),     cmocka_unit_test(network_bridge_names),
-		cmocka_unit_test(network_hostile),   cmocka_unit_test(network_refused),
-		cmocka_unit_test(names_checked),     cmocka_unit_test(macs_checked),
-		cmocka_unit_test(containers_parsed), cmocka_unit_test(containers_hostile),
-		cmocka_unit_test(events_parsed),     cmocka_unit_test(version_parsed),
-		track_test(list_replaces),	     track_test(list_fails),
-		track_test(start_of_a_container),    track_test(unknown_container_waits),
-		track_test(build_is_anonymous),	     track_test(die_cuts_at_once),
-		track_test(overtaken_by_disconnect), track_test(disconnect_is_of_one_network),
-		track_test(network_destroyed),	     track_test(container_destroyed),
-		track_test(rename_overtakes),	     track_test(list_overtaken),
-		track_test(reset_forgets_questions), track_test(compose_labels),
-		track_test(compose_labels_baked),    track_test(any_order),
-		track_test(bindings_stay),	     track_test(bindings_first),
-		cmocka_unit_test(bindings_parsed),   cmocka_unit_test(root_parsed),
+		cmocka_unit_test(network_whole),
+		cmocka_unit_test(network_bridge_names),
+		cmocka_unit_test(network_masquerade),
+		cmocka_unit_test(network_hostile),
+		cmocka_unit_test(network_refused),
+		cmocka_unit_test(names_checked),
+		cmocka_unit_test(macs_checked),
+		cmocka_unit_test(containers_parsed),
+		cmocka_unit_test(containers_hostile),
+		cmocka_unit_test(events_parsed),
+		cmocka_unit_test(version_parsed),
+		track_test(list_replaces),
+		track_test(list_fails),
+		track_test(start_of_a_container),
+		track_test(unknown_container_waits),
+		track_test(build_is_anonymous),
+		track_test(die_cuts_at_once),
+		track_test(overtaken_by_disconnect),
+		track_test(disconnect_is_of_one_network),
+		track_test(network_destroyed),
+		track_test(container_destroyed),
+		track_test(rename_overtakes),
+		track_test(list_overtaken),
+		track_test(reset_forgets_questions),
+		track_test(compose_labels),
+		track_test(compose_labels_baked),
+		track_test(any_order),
+		track_test(bindings_stay),
+		track_test(bindings_first),
+		cmocka_unit_test(bindings_parsed),
+		cmocka_unit_test(root_parsed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -314,6 +314,33 @@ static void test_changes_of_all(void **state)
 	world_free(&world);
 }
 
+/* Source ports for containers' flows: the longest run that nobody waits on and nothing is published at. */
+static void test_nat_ports(void **state)
+{
+	static const struct {
+		const char *busy;
+		uint16_t first, last;
+	} rows[] = {
+		{ "", 8097, 65535 }, /* 8096 is published */
+		{ "busy 32768-60999\n", 8097, 32767 },
+		{ "busy 32768-60999\nbusy 9000-9000\nbusy 32400-32400\n", 9001, 32399 },
+		{ "busy 9000-60000\n", 1024, 8095 },
+		{ "busy 1024-65535\n", 0, 0 },
+		{ "busy 2000-4000\nbusy 5000-8090\nbusy 8098-62000\n", 0, 0 }, /* the longest is too short */
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_free_ char *text = NULL;
+		struct world world;
+
+		assert_true(asprintf(&text, "%s%s", machine, rows[i].busy) > 0);
+		world = world_new(text, "", NULL, NOW);
+		assert_int_equal(world.model->nat_first, rows[i].first);
+		assert_int_equal(world.model->nat_last, rows[i].last);
+		world_free(&world);
+	}
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -321,6 +348,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),	  cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_ports_before_start),
 		cmocka_unit_test(test_changes),	  cmocka_unit_test(test_changes_of_all),
+		cmocka_unit_test(test_nat_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -229,6 +229,14 @@ static void read_resolver(struct inventory *inventory, const struct words *words
 	inventory->resolver = addr_of(words->word[1]);
 }
 
+static void read_busy(struct inventory *inventory, const struct words *words)
+{
+	unsigned first, last;
+
+	NEED(words->n == 2 && sscanf(words->word[1], "%u-%u", &first, &last) == 2, words->line);
+	port_bits_add(&inventory->busy, (uint16_t)first, (uint16_t)last);
+}
+
 static const struct {
 	const char *word;
 	void (*read)(struct inventory *inventory, const struct words *words);
@@ -236,7 +244,7 @@ static const struct {
 	{ "interface", read_interface }, { "bridge", read_interface }, { "tun", read_interface },
 	{ "wireguard", read_interface }, { "route", read_route },      { "network", read_network },
 	{ "container", read_endpoint },	 { "build", read_endpoint },   { "stopped", read_stopped },
-	{ "resolver", read_resolver },
+	{ "resolver", read_resolver },	 { "busy", read_busy },
 };
 
 static void read_line(struct inventory *inventory, const struct words *words)

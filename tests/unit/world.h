@@ -21,6 +21,7 @@
  *   stopped old bind=0.0.0.0:8082:80/tcp          in no network
  *   build media 172.30.1.99
  *   resolver 10.99.0.1
+ *   busy 32768-60999               ports of the machine's own sockets
  */
 struct inventory *world_inventory(const char *text);
 
