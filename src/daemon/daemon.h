@@ -62,6 +62,7 @@ struct daemon {
 	bool dirty; /* inventory or policy changed since the ruleset was made */
 	bool repair; /* somebody changed our tables */
 	time_t since;
+	time_t grace_until; /* 0: there is none */
 	time_t clock_seen; /* when expiries were last looked at */
 	struct port_bits ports_seen; /* busy ones, at the last look */
 	bool cut_again; /* ending flows failed in part */
@@ -92,6 +93,10 @@ int flows_cut_sessions(struct daemon *daemon, struct error *error);
 int flows_restore(struct daemon *daemon, struct error *error);
 /* The packet that a flow's opener sends, as verdict() judges it; false when this machine opened it. */
 bool flow_packet(const struct daemon *daemon, const struct flow *flow, struct packet *ret);
+
+/* grace.c: sessions from before connection tracking was. Begins at activation; hears what was dropped. */
+int grace_start(struct daemon *daemon, struct error *error);
+void grace_heard(struct daemon *daemon, const struct drop *drop);
 
 /* docker_user.c: the one rule in Docker's DOCKER-USER chain; asynchronous, harmless where there is no such chain. */
 void docker_user_ensure(struct daemon *daemon, bool present);

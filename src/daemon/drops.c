@@ -73,6 +73,7 @@ void drop_seen(const struct drop *drop, void *data)
 	json_t *event;
 
 	daemon_sync(daemon);
+	grace_heard(daemon, drop);
 	event = drop_to_json(daemon, drop);
 	if (!event)
 		return;

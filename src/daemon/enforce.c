@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
 #include "ruleset/compile.h"
-
-#define GRACE_SECONDS 600
 
 bool policy_expiring(const struct policy *policy, time_t from, time_t to)
 {
@@ -110,16 +107,6 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 	return r;
 }
 
-/* Connections that were there before connection tracking was may go on, if the policy accepts them. */
-static int start_grace(struct daemon *daemon, struct error *error)
-{
-	const struct set *set = ruleset_set(daemon->ruleset, SET_GRACE);
-	struct element element = { 0 };
-
-	key_put_number(set, element.key, 0, IPPROTO_TCP);
-	return nft_set_add(daemon->nft, set, &element, 1, GRACE_SECONDS, error);
-}
-
 int daemon_activate(struct daemon *daemon, struct error *error)
 {
 	int r;
@@ -131,7 +118,7 @@ int daemon_activate(struct daemon *daemon, struct error *error)
 	if (r >= 0)
 		r = flows_cut_sessions(daemon, error);
 	if (r >= 0)
-		r = start_grace(daemon, error);
+		r = grace_start(daemon, error);
 	if (r >= 0)
 		r = store_set_active(daemon->store, true, error);
 	if (r < 0) {

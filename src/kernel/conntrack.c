@@ -10,6 +10,7 @@
 #include "kernel/nlsocket.h"
 
 #define REQUEST_SIZE 256
+#define ESTABLISHED_SECONDS 432000 /* nf_conntrack_tcp_timeout_established: five days */
 #define DELETES_MAX 64 /* in one message: their errors fit into the socket's room */
 #define TRIES 3
 
@@ -155,4 +156,13 @@ int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struc
 		return error_memory(error);
 	*slot = *flow;
 	return 0;
+}
+
+int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, struct error *error)
+{
+	char buffer[2 * REQUEST_SIZE] __attribute__((aligned(8)));
+	int r = nlsocket_send_all(conntrack->socket, buffer, flow_message_create(buffer, flow, ESTABLISHED_SECONDS),
+				  EEXIST);
+
+	return r < 0 ? error_set(error, -r, "cannot make a connection known: %s", strerror(-r)) : 0;
 }

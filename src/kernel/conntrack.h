@@ -42,6 +42,12 @@ int conntrack_each(struct conntrack *conntrack, int (*each)(const struct flow *f
 int conntrack_each_of(struct conntrack *conntrack, const struct addr *address,
 		      int (*each)(const struct flow *flow, void *data), void *data, struct error *error);
 
+/*
+ * Makes a TCP connection known that was open before connection tracking was, from `from` to `to`, without NAT. That it is
+ * known already is no error.
+ */
+int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, struct error *error);
+
 /* Ends one flow. That it is gone already is no error. */
 int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struct error *error);
 

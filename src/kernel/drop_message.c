@@ -78,6 +78,7 @@ bool drop_message_parse(const struct nlmsghdr *message, struct drop *ret)
 	drop.from_port = packet.from_port;
 	drop.to_port = packet.to_port;
 	drop.icmp_type = packet.icmp_type;
+	drop.tcp_flags = packet.tcp_flags;
 	*ret = drop;
 	return true;
 }

@@ -22,6 +22,7 @@ struct drop {
 	bool has_ports;
 	uint16_t from_port, to_port;
 	uint8_t icmp_type; /* of ICMP and ICMPv6 */
+	uint8_t tcp_flags; /* of TCP, where they were not cut off */
 	const uint8_t *payload; /* the packet from its network header, for tests; valid in the callback */
 	size_t length;
 };

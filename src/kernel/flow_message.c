@@ -3,6 +3,8 @@
 
 #include <arpa/inet.h>
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <netinet/in.h>
@@ -193,11 +195,11 @@ static void put_proto(struct nlmsghdr *header, const struct flow *flow)
 	}
 }
 
-size_t flow_message_delete(void *buffer, const struct flow *flow)
+/* One direction, `type` CTA_TUPLE_ORIG or CTA_TUPLE_REPLY. */
+static void put_tuple(struct nlmsghdr *header, uint16_t type, const struct flow *flow)
 {
 	bool v6 = flow->from.family == AF_INET6;
-	struct nlmsghdr *header = request(buffer, IPCTNL_MSG_CT_DELETE, 0, flow->from.family);
-	struct nlattr *tuple = mnl_attr_nest_start(header, CTA_TUPLE_ORIG), *nest;
+	struct nlattr *tuple = mnl_attr_nest_start(header, type), *nest;
 
 	nest = mnl_attr_nest_start(header, CTA_TUPLE_IP);
 	mnl_attr_put(header, v6 ? CTA_IP_V6_SRC : CTA_IP_V4_SRC, addr_size(flow->from.family), flow->from.bytes);
@@ -207,8 +209,41 @@ size_t flow_message_delete(void *buffer, const struct flow *flow)
 	put_proto(header, flow);
 	mnl_attr_nest_end(header, nest);
 	mnl_attr_nest_end(header, tuple);
+}
+
+size_t flow_message_delete(void *buffer, const struct flow *flow)
+{
+	struct nlmsghdr *header = request(buffer, IPCTNL_MSG_CT_DELETE, 0, flow->from.family);
+
+	put_tuple(header, CTA_TUPLE_ORIG, flow);
 	if (flow->zone)
 		mnl_attr_put_u16(header, CTA_ZONE, htons(flow->zone));
 	mnl_attr_put_u32(header, CTA_ID, htonl(flow->id));
+	return NLMSG_ALIGN(header->nlmsg_len);
+}
+
+/* Nobody knows the windows of a connection whose beginning was not seen: they are not checked. */
+size_t flow_message_create(void *buffer, const struct flow *flow, uint32_t seconds)
+{
+	static const struct nf_ct_tcp_flags liberal = { IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL };
+	struct nlmsghdr *header = request(buffer, IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, flow->from.family);
+	struct flow back = *flow;
+	struct nlattr *info, *tcp;
+
+	back.from = flow->to;
+	back.to = flow->from;
+	back.from_port = flow->to_port;
+	back.to_port = flow->from_port;
+	put_tuple(header, CTA_TUPLE_ORIG, flow);
+	put_tuple(header, CTA_TUPLE_REPLY, &back);
+	mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
+	mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(seconds));
+	info = mnl_attr_nest_start(header, CTA_PROTOINFO);
+	tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
+	mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+	mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, sizeof(liberal), &liberal);
+	mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_REPLY, sizeof(liberal), &liberal);
+	mnl_attr_nest_end(header, tcp);
+	mnl_attr_nest_end(header, info);
 	return NLMSG_ALIGN(header->nlmsg_len);
 }

@@ -26,6 +26,8 @@ static void addr_take(uint8_t family, const uint8_t *data, struct addr *ret)
 }
 
 /* The transport header's first bytes. */
+#define TCP_FLAGS_OFFSET 13 /* RFC 9293, 3.1 */
+
 static void packet_parse_transport(const uint8_t *data, size_t length, struct packet *packet)
 {
 	switch (packet->proto) {
@@ -39,6 +41,8 @@ static void packet_parse_transport(const uint8_t *data, size_t length, struct pa
 		packet->from_port = read_u16(data);
 		packet->to_port = read_u16(data + 2);
 		packet->has_ports = true;
+		if (packet->proto == IPPROTO_TCP && length > TCP_FLAGS_OFFSET)
+			packet->tcp_flags = data[TCP_FLAGS_OFFSET];
 		return;
 	case IPPROTO_ICMP:
 	case IPPROTO_ICMPV6:

@@ -15,6 +15,7 @@ struct packet {
 	bool has_ports, has_icmp;
 	uint16_t from_port, to_port; /* host order */
 	uint8_t icmp_type, icmp_code;
+	uint8_t tcp_flags; /* 0 where they were cut off: no packet has none */
 };
 
 /*

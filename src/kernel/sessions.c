@@ -118,6 +118,27 @@ int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, 
 	return r < 0 ? error_set(error, -r, "open sessions: %s", strerror(-r)) : 0;
 }
 
+static int match_session(const struct row *row, void *data)
+{
+	const struct flow *flow = data;
+
+	return row->state == TCP_ESTABLISHED && row->local_port == flow->from_port &&
+			       row->remote_port == flow->to_port && addr_compare(&row->local, &flow->from) == 0 &&
+			       addr_compare(&row->remote, &flow->to) == 0 ?
+		       -EEXIST :
+		       0;
+}
+
+bool sessions_have(const struct flow *flow)
+{
+	struct flow wanted = *flow;
+	bool found = false;
+
+	for (size_t i = 0; i < ELEMENTSOF(tcp) && !found; i++)
+		found = each_row(tcp[i], match_session, &wanted) == -EEXIST;
+	return found;
+}
+
 /* The range that the machine takes its own source ports from, and Docker those of `-P`: ip-sysctl.rst. */
 static void note_ephemeral(struct port_bits *ports)
 {

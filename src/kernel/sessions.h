@@ -2,6 +2,8 @@
 #ifndef SPR_KERNEL_SESSIONS_H
 #define SPR_KERNEL_SESSIONS_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 
 struct flow;
@@ -13,6 +15,9 @@ struct port_bits;
  * returned. Read from /proc/net/tcp and tcp6 (proc(5)) of this network namespace.
  */
 int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, struct error *error);
+
+/* Whether this machine has an open TCP connection from `from` to `to` of the flow. */
+bool sessions_have(const struct flow *flow);
 
 /*
  * The ports that this machine's sockets wait on, TCP and UDP alike, and those that it takes its own from

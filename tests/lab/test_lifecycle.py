@@ -300,6 +300,12 @@ def drain(sock):
             pass
 
 
+def drain_stream(sock):
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        sock.recv(65536)
+
+
 @pytest.mark.parametrize("inward", [True, False], ids=["into-container", "out-of-container"])
 def test_lc10_revoked_udp_with_talking_server(inward, stage, up):
     """LC-10: a UDP server that keeps talking does not keep the flow open after its grant is gone."""
@@ -672,6 +678,46 @@ def test_sessions_from_before_conntrack(built):
             assert [name for name, sock in keep.items() if not talk(sock, OPEN_WAIT)] == []
             assert [name for name, sock in cut.items() if not dead(sock)] == []
             assert [name for name, sock in keep.items() if not talk(sock, OPEN_WAIT)] == []
+        stage.spr.stop()
+
+
+def test_sessions_of_which_only_the_server_talks(built):
+    """Connection tracking takes who is heard first for the client: sessions go on all the same, and only those."""
+    with Scene(docker=False, nat=False) as scene, contextlib.ExitStack() as stack:
+        scene.upstream.ip(f"route add 192.168.77.0/24 via {HOST4}", f"route add 192.168.78.0/24 via {HOST4}")
+        stage = Stage(scene)
+
+        def start(source, target, address, port):
+            family = socket.AF_INET6 if ":" in address else socket.AF_INET
+            listener = stack.enter_context(getattr(scene, target).socket(family, socket.SOCK_STREAM))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, port))
+            listener.listen()
+            client = stack.enter_context(getattr(scene, source).socket(family, socket.SOCK_STREAM))
+            client.connect((address, port))
+            server = stack.enter_context(listener.accept()[0])
+            return client, server
+
+        def hears(client, server):
+            drain_stream(client)
+            server.send(b"news")
+            client.settimeout(OPEN_WAIT)
+            with contextlib.suppress(OSError):
+                return client.recv(4) == b"news"
+            return False
+
+        keep = {name: start(*where) for name, where in {
+            "LAN to internet": ("trusted", "internet", INTERNET4, 8800),
+            "LAN to internet over IPv6": ("trusted", "internet", INTERNET6, 8800),
+            "the machine to internet": ("router", "internet", INTERNET4, 8801),
+            "LAN to the machine": ("trusted", "router", LAN4, 8802)}.items()}
+        cut = {name: start(*where) for name, where in {
+            "neighbour to LAN": ("neighbour", "trusted", TRUSTED4, 8803),
+            "guest to LAN": ("guest", "trusted", TRUSTED4, 8804)}.items()}
+        stage.closed({"allow": [{"from": "rule:trusted", "to": "host", "ports": ["8802/tcp"]}]})
+        assert [name for name, pair in keep.items() if not hears(*pair)] == []
+        assert [name for name, pair in cut.items() if hears(*pair)] == []
+        assert [name for name, pair in keep.items() if not hears(*pair)] == []
         stage.spr.stop()
 
 

@@ -755,6 +755,26 @@ static void test_conntrack(void **state)
 	assert_true(see_all(&seen) >= 7);
 	seen.delete_all = false;
 	assert_int_equal(see_all(&seen), 0);
+
+	/* One from before it was tracked, made known twice. */
+	gone = (struct flow){ .proto = IPPROTO_TCP,
+			      .from = address("10.9.9.9"),
+			      .to = address("10.9.9.8"),
+			      .from_port = 40001,
+			      .to_port = 22 };
+	assert_int_equal(conntrack_create_tcp(seen.conntrack, &gone, NULL), 0);
+	assert_int_equal(conntrack_create_tcp(seen.conntrack, &gone, NULL), 0);
+	assert_int_equal(see_all(&seen), 1);
+	flow = seen_flow(&seen, IPPROTO_TCP, "10.9.9.8", 22);
+	assert_non_null(flow);
+	assert_int_equal(flow->tcp_state, 3);
+	assert_int_equal(flow->reply_from_port, 22);
+	assert_int_equal(flow->reply_to_port, 40001);
+	assert_true(flow->status & IPS_ASSURED);
+	gone.from = address("2001:db8::1");
+	gone.to = address("2001:db8::2");
+	assert_int_equal(conntrack_create_tcp(seen.conntrack, &gone, NULL), 0);
+	assert_int_equal(see_all(&seen), 2);
 	close(client);
 	close(listener);
 	assert_null(conntrack_close(seen.conntrack));
