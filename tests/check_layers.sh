@@ -11,6 +11,7 @@ programs='daemon cli'
 libraries='
 jansson.h: policy engine api daemon cli
 yaml.h: policy
+sqlite3.h: store
 uv.h: engine api daemon
 curl/: engine
 libmnl/: kernel

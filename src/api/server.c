@@ -22,6 +22,7 @@ struct api {
 	struct connection *spare; /* memory for the next one: without any, the listener would never be ready again */
 	size_t n_connections, n_subscribers;
 	bool waiting; /* a connection that found no spare */
+	bool held;
 	bool closing, listener_closed;
 };
 
@@ -32,13 +33,15 @@ struct connection {
 	struct line_buffer input;
 	struct api_peer peer;
 	json_t *subscription;
-	bool answering; /* an answer is on its way: nothing is read or run meanwhile */
+	struct api_request *kept; /* to be answered later: nothing is read or run meanwhile */
+	json_t *waiting; /* a request that came while the api was held: likewise */
+	bool answering; /* an answer is on its way: likewise */
 	bool ending; /* closes once the answer is written */
 	bool ended; /* the other side sends no more */
 };
 
 struct api_request {
-	struct connection *connection;
+	struct connection *connection; /* NULL: it was closed */
 	json_t *subscription;
 };
 
@@ -86,6 +89,9 @@ static void connection_close(struct connection *connection)
 		json_decref(TAKE_PTR(connection->subscription));
 		connection->api->n_subscribers--;
 	}
+	json_decref(TAKE_PTR(connection->waiting));
+	if (connection->kept)
+		TAKE_PTR(connection->kept)->connection = NULL;
 	uv_close((uv_handle_t *)&connection->pipe, on_connection_closed);
 }
 
@@ -176,29 +182,26 @@ static int call_unknown(const struct api *api, const char *name, struct error *e
 	return error_set(error, ENOSYS, "there is no call \"%.64s\"", name);
 }
 
-static int call_run(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
+static const struct api_call *call_find(const struct api *api, const json_t *arguments)
 {
-	const struct api *api = request->connection->api;
 	const char *name = json_string_value(json_object_get(arguments, "call"));
 
-	for (size_t i = 0; i < api->n_calls; i++) {
-		const struct api_call *call = &api->calls[i];
-		int r;
+	for (size_t i = 0; i < api->n_calls; i++)
+		if (strcmp(api->calls[i].name, name) == 0)
+			return &api->calls[i];
+	return NULL;
+}
 
-		if (strcmp(call->name, name) != 0)
-			continue;
-		r = call->changes ? request_check_change(arguments, error) : 0;
-		if (r == 0)
-			r = call->run(request, arguments, ret_result, error);
-		if (r == 0 && !*ret_result)
-			*ret_result = json_object();
-		if (r == 0 && !*ret_result)
-			return error_memory(error);
-		if (r < 0 && error->code == 0)
-			error->code = -r;
-		return r;
-	}
-	return call_unknown(api, name, error);
+static int call_run(const struct api_call *call, struct api_request *request, json_t *arguments, json_t **ret_result,
+		    struct error *error)
+{
+	int r;
+
+	if (!call)
+		return call_unknown(request->connection->api, json_string_value(json_object_get(arguments, "call")),
+				    error);
+	r = call->changes ? request_check_change(arguments, error) : 0;
+	return r < 0 ? r : call->run(request, arguments, ret_result, error);
 }
 
 static void connection_subscribe(struct connection *connection, json_t *subscription)
@@ -211,28 +214,90 @@ static void connection_subscribe(struct connection *connection, json_t *subscrip
 	connection->subscription = subscription;
 }
 
-static void connection_run(struct connection *connection, const char *line, size_t length)
+/* Answers with what `run` returned. */
+static void request_answer(struct api_request *request, int r, json_t *result, struct error *error)
 {
-	_cleanup_json_ json_t *arguments = NULL;
+	struct connection *connection = request->connection;
+	_cleanup_json_ json_t *subscription = TAKE_PTR(request->subscription);
+	_cleanup_json_ json_t *empty = r == 0 && !result ? json_object() : NULL;
+
+	if (!connection || uv_is_closing((uv_handle_t *)&connection->pipe))
+		return; /* or the call closed the api */
+	if (r == 0 && !result && !empty)
+		r = error_memory(error);
+	if (r < 0 && error->code == 0)
+		error->code = -r;
+	if (r < 0)
+		connection_answer_error(connection, error);
+	else
+		connection_answer(connection, result ? result : empty);
+	if (r == 0 && subscription && !uv_is_closing((uv_handle_t *)&connection->pipe))
+		connection_subscribe(connection, TAKE_PTR(subscription));
+}
+
+static void connection_run(struct connection *connection, json_t *arguments)
+{
 	_cleanup_json_ json_t *result = NULL;
 	struct api_request request = { .connection = connection };
+	const struct api_call *call = call_find(connection->api, arguments);
 	struct error error = { 0 };
-	int r = request_parse(line, length, &arguments, &error);
+	int r;
 
-	if (r == 0)
-		r = call_run(&request, arguments, &result, &error);
-	if (uv_is_closing((uv_handle_t *)&connection->pipe)) {
-		json_decref(request.subscription); /* the call closed the api */
+	if (call && call->waits && connection->api->held) {
+		connection->waiting = json_incref(arguments);
 		return;
 	}
-	if (r < 0)
+	r = call_run(call, &request, arguments, &result, &error);
+	if (r != API_LATER)
+		request_answer(&request, r, result, &error);
+}
+
+static void connection_take_line(struct connection *connection, const char *line, size_t length)
+{
+	_cleanup_json_ json_t *arguments = NULL;
+	struct error error = { 0 };
+
+	if (request_parse(line, length, &arguments, &error) < 0)
 		connection_answer_error(connection, &error);
 	else
-		connection_answer(connection, result);
-	if (r == 0 && request.subscription && !uv_is_closing((uv_handle_t *)&connection->pipe))
-		connection_subscribe(connection, request.subscription);
-	else
-		json_decref(request.subscription);
+		connection_run(connection, arguments);
+}
+
+struct api_request *api_request_keep(struct api_request *request)
+{
+	struct api_request *kept = malloc(sizeof(*kept));
+
+	if (!kept)
+		return NULL;
+	*kept = *request;
+	kept->connection->kept = kept;
+	return kept;
+}
+
+void api_request_finish(struct api_request *request, int r, json_t *result, struct error *error)
+{
+	if (request->connection)
+		request->connection->kept = NULL;
+	request_answer(request, r, result, error);
+	json_decref(result);
+	free(request);
+}
+
+/* Those that waited run one after the other, as long as none of them makes the others wait again. */
+void api_hold(struct api *api, bool hold)
+{
+	struct connection *connection, *next;
+
+	api->held = hold;
+	DL_FOREACH_SAFE(api->connections, connection, next) {
+		_cleanup_json_ json_t *arguments = NULL;
+
+		if (api->held)
+			return;
+		arguments = TAKE_PTR(connection->waiting);
+		if (arguments)
+			connection_run(connection, arguments);
+	}
 }
 
 static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
@@ -280,7 +345,7 @@ static void connection_serve(struct connection *connection)
 			connection_close(connection);
 	} else if (r > 0) {
 		uv_read_stop(stream);
-		connection_run(connection, line, length);
+		connection_take_line(connection, line, length);
 	} else {
 		uv_read_stop(stream);
 		connection->ending = true;

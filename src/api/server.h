@@ -20,12 +20,14 @@ struct api_peer {
 
 /*
  * A call of the control API. `run` gets the whole request as `arguments` (borrowed) and returns 0 with a new reference
- * in *ret_result (none stands for {}), or a negative errno with the message for the caller.
+ * in *ret_result (none stands for {}), or a negative errno with the message for the caller, or API_LATER: it has taken
+ * api_request_keep() and answers by api_request_finish().
  */
 struct api_call {
 	const char *name;
 	bool changes; /* takes "force" and "ssh": their types are checked before `run` */
 	int (*run)(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error);
+	bool waits; /* is not run while the api is held, but after it */
 };
 
 #define API_CONNECTIONS_MAX 64
@@ -52,12 +54,24 @@ void api_broadcast(struct api *api, json_t *event, bool (*wants)(const json_t *s
 /* Whether anybody would hear an event, so that it need not be made. */
 bool api_has_subscribers(const struct api *api);
 
+/* While it is held, calls that wait are kept back; then they run, one after the other. */
+void api_hold(struct api *api, bool hold);
+
 /* Removes the socket file and hangs up. Memory goes when the loop has closed the handles. NULL is fine. */
 struct api *api_close(struct api *api);
 
 /* For `run`: the data of api_listen(), and who calls. */
 void *api_request_data(const struct api_request *request);
 const struct api_peer *api_request_peer(const struct api_request *request);
+
+#define API_LATER 1
+
+/*
+ * For a `run` that returns API_LATER: the request, to be finished once, when its answer is known (`r` and `error` as of
+ * `run`; takes the reference). The connection runs nothing else meanwhile. That it was closed does not matter.
+ */
+struct api_request *api_request_keep(struct api_request *request);
+void api_request_finish(struct api_request *request, int r, json_t *result, struct error *error);
 
 /* Makes the connection a subscriber once the call has succeeded; `subscription` is what `wants` will get. Returns 0. */
 int api_request_subscribe(struct api_request *request, json_t *subscription);

@@ -12,8 +12,7 @@ enum field_kind {
 	FIELD_WORD, /* one word, as text */
 	FIELD_REST, /* this word and all that follow, as a list */
 	FIELD_TARGET, /* one word, as a selector; its ports become "ports" */
-	FIELD_TEXT, /* an option's text; left out when it was not given */
-	FIELD_PORT, /* the same, checked to be one port */
+	FIELD_PORT, /* an option's text, checked to be one port; left out when it was not given */
 	FIELD_TIME, /* the same, as seconds */
 	FIELD_LIST, /* an option's text with commas, as a list; empty when it was not given */
 	FIELD_FLAG, /* true or false */
@@ -25,30 +24,17 @@ static const struct field {
 	enum field_kind kind;
 	unsigned from; /* index of the word, or the option */
 } fields[] = {
-	{ "join", "member", FIELD_WORD, 0 },
-	{ "join", "groups", FIELD_REST, 1 },
-	{ "leave", "member", FIELD_WORD, 0 },
-	{ "leave", "groups", FIELD_REST, 1 },
-	{ "grant", "member", FIELD_WORD, 0 },
-	{ "grant", "policies", FIELD_REST, 1 },
-	{ "revoke", "member", FIELD_WORD, 0 },
-	{ "revoke", "policies", FIELD_REST, 1 },
-	{ "allow", "from", FIELD_WORD, 0 },
-	{ "allow", "to", FIELD_TARGET, 1 },
-	{ "allow", "for", FIELD_TIME, OPTION_FOR },
-	{ "allow", "comment", FIELD_TEXT, OPTION_COMMENT },
-	{ "allow", "remove", FIELD_FLAG, OPTION_REMOVE },
-	{ "block", "from", FIELD_WORD, 0 },
-	{ "block", "to", FIELD_TARGET, 1 },
-	{ "block", "for", FIELD_TIME, OPTION_FOR },
-	{ "block", "comment", FIELD_TEXT, OPTION_COMMENT },
-	{ "block", "remove", FIELD_FLAG, OPTION_REMOVE },
-	{ "publish", "member", FIELD_WORD, 0 },
-	{ "publish", "port", FIELD_PORT, OPTION_PORT },
-	{ "publish", "to", FIELD_LIST, OPTION_TO },
-	{ "publish", "remove", FIELD_FLAG, OPTION_REMOVE },
-	{ "role", "interface", FIELD_WORD, 0 },
-	{ "role", "role", FIELD_WORD, 1 },
+	{ "join", "member", FIELD_WORD, 0 },	    { "join", "groups", FIELD_REST, 1 },
+	{ "leave", "member", FIELD_WORD, 0 },	    { "leave", "groups", FIELD_REST, 1 },
+	{ "grant", "member", FIELD_WORD, 0 },	    { "grant", "policies", FIELD_REST, 1 },
+	{ "revoke", "member", FIELD_WORD, 0 },	    { "revoke", "policies", FIELD_REST, 1 },
+	{ "allow", "from", FIELD_WORD, 0 },	    { "allow", "to", FIELD_TARGET, 1 },
+	{ "allow", "for", FIELD_TIME, OPTION_FOR }, { "allow", "remove", FIELD_FLAG, OPTION_REMOVE },
+	{ "block", "from", FIELD_WORD, 0 },	    { "block", "to", FIELD_TARGET, 1 },
+	{ "block", "for", FIELD_TIME, OPTION_FOR }, { "block", "remove", FIELD_FLAG, OPTION_REMOVE },
+	{ "publish", "member", FIELD_WORD, 0 },	    { "publish", "port", FIELD_PORT, OPTION_PORT },
+	{ "publish", "to", FIELD_LIST, OPTION_TO }, { "publish", "remove", FIELD_FLAG, OPTION_REMOVE },
+	{ "role", "interface", FIELD_WORD, 0 },	    { "role", "role", FIELD_WORD, 1 },
 };
 
 static int set(json_t *request, const char *key, json_t *value, struct error *error)
@@ -133,8 +119,8 @@ static int check_options(const struct command *command, struct error *error)
 {
 	const char *const *options = command->options;
 
-	if (options[OPTION_REMOVE] && (options[OPTION_FOR] || options[OPTION_COMMENT]))
-		return error_set(error, EINVAL, "--remove takes a rule away: --for and --comment say nothing then");
+	if (options[OPTION_REMOVE] && options[OPTION_FOR])
+		return error_set(error, EINVAL, "--remove takes a rule away: --for says nothing then");
 	if (strcmp(command->verb->name, "publish") == 0 && !options[OPTION_REMOVE] && !options[OPTION_TO])
 		return error_set(error, EINVAL,
 				 "publish to whom? Add --to WHO (internet, lan, a group or a member), "
@@ -152,13 +138,28 @@ int change_build(const struct command *command, json_t *request, struct error *e
 	return r;
 }
 
+/* Verbs that can change anything: one line does not say it. */
+static bool is_whole(const struct verb *verb)
+{
+	static const char *const names[] = { "apply", "plan", "rollback", "edit" };
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++)
+		if (strcmp(verb->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
 void change_show(const struct command *command, const json_t *result)
 {
 	const char *line = json_string_value(json_object_get(result, "line"));
 	bool changed = json_is_true(json_object_get(result, "changed"));
 
+	if (json_is_true(json_object_get(result, "dry_run")))
+		printf("would be done: ");
 	print_line(line ? line : changed ? "done" : "nothing to change");
-	if (strcmp(command->verb->name, "apply") == 0 && changed) {
+	if (command->options[OPTION_CONFIRM] && changed && !json_is_true(json_object_get(result, "dry_run")))
+		print_line("taken back in that time, unless you say: spr confirm");
+	if (is_whole(command->verb) && changed) {
 		print_list("opens", json_object_get(result, "opens"));
 		print_list("closes", json_object_get(result, "closes"));
 	}

@@ -34,6 +34,8 @@ enum option_index {
 	OPTION_FILE,
 	OPTION_FOLLOW,
 	OPTION_MEMBER,
+	OPTION_DRY_RUN,
+	OPTION_CONFIRM,
 	_OPTION_MAX,
 };
 
@@ -62,6 +64,7 @@ struct verb {
 	enum status (*status)(const json_t *result);
 	/* With --follow: goes on after the answer, instead of showing it. */
 	enum status (*follow)(const struct command *command, struct api_client *client);
+	const char *call; /* what the daemon calls it, where that is another word */
 };
 
 extern const struct verb verbs[];
@@ -95,7 +98,13 @@ void status_show(const struct command *command, const json_t *result);
 int list_build(const struct command *command, json_t *request, struct error *error);
 void list_show(const struct command *command, const json_t *result);
 int apply_build(const struct command *command, json_t *request, struct error *error);
+int plan_build(const struct command *command, json_t *request, struct error *error);
 void export_show(const struct command *command, const json_t *result);
+int history_build(const struct command *command, json_t *request, struct error *error);
+void history_show(const struct command *command, const json_t *result);
+int diff_build(const struct command *command, json_t *request, struct error *error);
+void diff_show(const struct command *command, const json_t *result);
+int rollback_build(const struct command *command, json_t *request, struct error *error);
 int explain_build(const struct command *command, json_t *request, struct error *error);
 void explain_show(const struct command *command, const json_t *result);
 enum status explain_status(const json_t *result);

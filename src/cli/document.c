@@ -51,17 +51,13 @@ static int read_file(const char *path, char **ret, size_t *ret_length, struct er
 	return r;
 }
 
-int apply_build(const struct command *command, json_t *request, struct error *error)
+static int add_file(const char *path, json_t *request, struct error *error)
 {
-	const char *path = command->options[OPTION_FILE];
 	_cleanup_free_ char *text = NULL;
 	size_t length;
 	json_t *json;
-	int r;
+	int r = read_file(path, &text, &length, error);
 
-	if (!path)
-		return error_set(error, EINVAL, "apply which file? -f policy.yaml, or -f - for standard input");
-	r = read_file(path, &text, &length, error);
 	if (r < 0)
 		return r;
 	if (memchr(text, '\0', length) || !(json = json_stringn(text, length)))
@@ -69,6 +65,25 @@ int apply_build(const struct command *command, json_t *request, struct error *er
 	if (json_object_set_new(request, "text", json) < 0)
 		return error_memory(error);
 	return request_set_text(request, "name", strcmp(path, "-") == 0 ? "standard input" : path, error);
+}
+
+/* Without a file: the one that the daemon keeps the policy in. */
+int apply_build(const struct command *command, json_t *request, struct error *error)
+{
+	const char *path = command->options[OPTION_FILE];
+
+	return path ? add_file(path, request, error) : 0;
+}
+
+int plan_build(const struct command *command, json_t *request, struct error *error)
+{
+	const char *path = command->options[OPTION_FILE];
+
+	if (!path)
+		return error_set(error, EINVAL, "plan which file? -f policy.yaml, or -f - for standard input");
+	if (json_object_set_new(request, "dry_run", json_true()) < 0)
+		return error_memory(error);
+	return add_file(path, request, error);
 }
 
 /* For a file the document is as the daemon gives it; a terminal gets every line made harmless. */

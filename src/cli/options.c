@@ -2,11 +2,14 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/cli.h"
 #include "cli/session.h"
+#include "cli/target.h"
 #include "policy/nearest.h"
+#include "policy/policy.h"
 
 #define COMMON (OPTION_BIT(OPTION_SOCKET) | OPTION_BIT(OPTION_JSON) | OPTION_BIT(OPTION_HELP))
 #define LONG_BASE 256 /* getopt's value of option i is this plus i: no letter has it */
@@ -30,6 +33,8 @@ static const struct option_row {
 	[OPTION_FILE] = { "file", 'f', "FILE" },
 	[OPTION_FOLLOW] = { "follow", 'f', NULL },
 	[OPTION_MEMBER] = { "member", 0, "NAME" },
+	[OPTION_DRY_RUN] = { "dry-run", 'n', NULL },
+	[OPTION_CONFIRM] = { "confirm", 0, "TIME" },
 };
 
 /* What getopt wants, for the options of a mask. */
@@ -183,25 +188,44 @@ int command_parse(int argc, char **argv, struct command *ret, struct error *erro
 	return 0;
 }
 
+/* What every verb takes that changes something: who asks, and how. */
+static int add_change(const struct command *command, json_t *request, struct error *error)
+{
+	const char *const *options = command->options;
+	const char *user = getenv("SUDO_USER");
+	_cleanup_free_ char *ssh = session_find();
+	time_t seconds;
+	int r = 0;
+
+	if (json_object_set_new(request, "force", json_boolean(options[OPTION_FORCE])) < 0 ||
+	    (ssh && json_object_set_new(request, "ssh", json_string(ssh)) < 0))
+		return error_memory(error);
+	if (options[OPTION_DRY_RUN] && json_object_set_new(request, "dry_run", json_true()) < 0)
+		return error_memory(error);
+	if (options[OPTION_CONFIRM])
+		r = duration_parse(options[OPTION_CONFIRM], &seconds, error);
+	if (r < 0)
+		return error_wrap(error, "--confirm");
+	if (options[OPTION_CONFIRM] && json_object_set_new(request, "confirm", json_integer(seconds)) < 0)
+		return error_memory(error);
+	if (options[OPTION_COMMENT])
+		r = request_set_text(request, "comment", options[OPTION_COMMENT], error);
+	return r >= 0 && user && *user ? request_set_text(request, "user", user, error) : r;
+}
+
 int command_request(const struct command *command, json_t **ret, struct error *error)
 {
 	const struct verb *verb = command->verb;
-	_cleanup_(json_decrefp) json_t *request = json_pack("{s:s}", "call", verb->name);
-	_cleanup_free_ char *ssh = NULL;
+	_cleanup_(json_decrefp) json_t *request = json_pack("{s:s}", "call", verb->call ? verb->call : verb->name);
 	int r = 0;
 
 	if (!request)
 		return error_memory(error);
 	if (verb->build)
 		r = verb->build(command, request, error);
-	if (r < 0)
-		return r;
-	if (verb->changes) {
-		ssh = session_find();
-		if (json_object_set_new(request, "force", json_boolean(command->options[OPTION_FORCE])) < 0 ||
-		    (ssh && json_object_set_new(request, "ssh", json_string(ssh)) < 0))
-			return error_memory(error);
-	}
-	*ret = TAKE_PTR(request);
-	return 0;
+	if (r >= 0 && verb->changes)
+		r = add_change(command, request, error);
+	if (r >= 0)
+		*ret = TAKE_PTR(request);
+	return r;
 }

@@ -2,7 +2,6 @@
 #include "cli/target.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "policy/policy.h"
@@ -46,34 +45,9 @@ int list_split(const char *text, const char *what, json_t **ret, struct error *e
 	return 0;
 }
 
-/* Words that a name follows; `device` and `peer` belong to later versions and are no names either. */
-static bool is_kind(const char *text, size_t length)
-{
-	static const char *const kinds[] = { "container", "network", "rule", "group", "tag", "device", "peer" };
-
-	for (size_t i = 0; i < ELEMENTSOF(kinds); i++)
-		if (strlen(kinds[i]) == length && strncmp(text, kinds[i], length) == 0)
-			return true;
-	return false;
-}
-
-/* Where the ':' before the ports is, or NULL. Ports may hold one themselves: "nas:proto:47". */
-static const char *ports_colon(const char *text)
-{
-	size_t length = strcspn(text, ",");
-	const char *colon = memrchr(text, ':', length);
-	static const char proto[] = ":proto";
-
-	if (!colon)
-		return NULL;
-	if (colon - text >= (ptrdiff_t)strlen(proto) && strncmp(colon - strlen(proto), proto, strlen(proto)) == 0)
-		colon -= strlen(proto);
-	return is_kind(text, (size_t)(colon - text)) ? NULL : colon;
-}
-
 int target_split(const char *text, char **ret_selector, json_t **ret_ports, struct error *error)
 {
-	const char *colon = ports_colon(text);
+	const char *colon = target_colon(text);
 	_cleanup_free_ char *selector = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
 	_cleanup_(json_decrefp) json_t *ports = NULL;
 	json_t *port;

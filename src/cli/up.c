@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/output.h"
@@ -130,11 +131,27 @@ static void print_drops(const json_t *drops)
 	}
 }
 
+/* What is not as it must be stands first, and in red where there are colours. */
+static void print_problems(const json_t *problems)
+{
+	bool colour = isatty(STDOUT_FILENO);
+	json_t *problem;
+	size_t i;
+
+	json_array_foreach((json_t *)problems, i, problem) {
+		const char *text = json_string_value(problem);
+
+		printf("%sPROBLEM%s    ", colour ? "\033[1;31m" : "", colour ? "\033[0m" : "");
+		print_line(text ? text : "?");
+	}
+}
+
 void status_show(const struct command *command, const json_t *result)
 {
 	const json_t *waiting = json_object_get(result, "waiting");
 
 	(void)command;
+	print_problems(json_object_get(result, "problems"));
 	print_head(result);
 	print_engine(json_object_get(result, "engine"));
 	print_field("uplinks", json_object_get(result, "uplinks"));

@@ -7,9 +7,11 @@
 
 #define FORCE OPTION_BIT(OPTION_FORCE)
 #define REMOVE OPTION_BIT(OPTION_REMOVE)
-#define RULE (FORCE | REMOVE | OPTION_BIT(OPTION_FOR) | OPTION_BIT(OPTION_COMMENT))
-#define PUBLISH (FORCE | REMOVE | OPTION_BIT(OPTION_PORT) | OPTION_BIT(OPTION_TO))
-#define APPLY (FORCE | OPTION_BIT(OPTION_FILE))
+#define CHANGE (FORCE | OPTION_BIT(OPTION_DRY_RUN) | OPTION_BIT(OPTION_COMMENT) | OPTION_BIT(OPTION_CONFIRM))
+#define RULE (CHANGE | REMOVE | OPTION_BIT(OPTION_FOR))
+#define PUBLISH (CHANGE | REMOVE | OPTION_BIT(OPTION_PORT) | OPTION_BIT(OPTION_TO))
+#define APPLY (CHANGE | OPTION_BIT(OPTION_FILE))
+#define PLAN (FORCE | OPTION_BIT(OPTION_FILE))
 #define LOG (OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_MEMBER))
 #define MANY 64
 
@@ -25,26 +27,36 @@ const struct verb verbs[] = {
 	{ "list", "containers|networks|interfaces|groups|rules|flows", "what is there",
 	  0, 1, 1, false, list_build, list_show, NULL, NULL },
 	{ "join", "MEMBER GROUP...", "let a member and the members of groups reach each other",
-	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	  CHANGE, 2, MANY, true, change_build, change_show, NULL, NULL },
 	{ "leave", "MEMBER GROUP...", "take a member out of groups",
-	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	  CHANGE, 2, MANY, true, change_build, change_show, NULL, NULL },
 	{ "grant", "MEMBER POLICY...", "give a member policies: wan, dns, lan ...",
-	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	  CHANGE, 2, MANY, true, change_build, change_show, NULL, NULL },
 	{ "revoke", "MEMBER POLICY...", "take policies from a member",
-	  FORCE, 2, MANY, true, change_build, change_show, NULL, NULL },
-	{ "allow", "FROM TO[:PORT[,PORT...]] [--for TIME] [--comment TEXT] [--remove]",
+	  CHANGE, 2, MANY, true, change_build, change_show, NULL, NULL },
+	{ "allow", "FROM TO[:PORT[,PORT...]] [--for TIME] [--remove]",
 	  "open one way, from one to another",
 	  RULE, 2, 2, true, change_build, change_show, NULL, NULL },
-	{ "block", "FROM TO[:PORT[,PORT...]] [--for TIME] [--comment TEXT] [--remove]",
+	{ "block", "FROM TO[:PORT[,PORT...]] [--for TIME] [--remove]",
 	  "close one way, whatever else opens it",
 	  RULE, 2, 2, true, change_build, change_show, NULL, NULL },
 	{ "publish", "CONTAINER [--port PORT] --to WHO[,WHO...] | CONTAINER --remove [--port PORT] [--to WHO]",
 	  "say who may use the published ports of a container",
 	  PUBLISH, 1, 1, true, change_build, change_show, NULL, NULL },
 	{ "role", "INTERFACE uplink|lan|container|overlay|other", "say what an interface is",
-	  FORCE, 2, 2, true, change_build, change_show, NULL, NULL },
-	{ "apply", "-f FILE", "make the policy what a file says",
+	  CHANGE, 2, 2, true, change_build, change_show, NULL, NULL },
+	{ "apply", "[-f FILE]", "make the policy what a file says",
 	  APPLY, 0, 0, true, apply_build, change_show, NULL, NULL },
+	{ "plan", "-f FILE", "say what that would open and close",
+	  PLAN, 0, 0, true, plan_build, change_show, NULL, NULL, "apply" },
+	{ "confirm", "", "keep what was changed with --confirm",
+	  0, 0, 0, false, NULL, change_show, NULL, NULL },
+	{ "history", "[COUNT]", "the last revisions of the policy",
+	  0, 0, 1, false, history_build, history_show, NULL, NULL },
+	{ "diff", "NUMBER [NUMBER]", "what is another in a later revision, or in the current one",
+	  0, 1, 2, false, diff_build, diff_show, NULL, NULL },
+	{ "rollback", "[NUMBER]", "go back to a revision, or to the one before",
+	  CHANGE, 0, 1, true, rollback_build, change_show, NULL, NULL },
 	{ "export", "", "print the policy as YAML",
 	  0, 0, 0, false, NULL, export_show, NULL, NULL },
 	{ "explain", "FROM TO[:PORT]", "say whether something may pass, and why",

@@ -12,19 +12,23 @@
 /* clang-format off */
 const struct api_call daemon_calls[] = {
 	{ "status", false, call_status },
-	{ "up", true, call_up },
-	{ "down", true, call_down },
+	{ "up", true, call_up, true },
+	{ "down", true, call_down, true },
 	{ "list", false, call_list },
-	{ "join", true, call_join },
-	{ "leave", true, call_leave },
-	{ "grant", true, call_grant },
-	{ "revoke", true, call_revoke },
-	{ "allow", true, call_allow },
-	{ "block", true, call_block },
-	{ "publish", true, call_publish },
-	{ "role", true, call_role },
-	{ "apply", true, call_apply },
+	{ "join", true, call_join, true },
+	{ "leave", true, call_leave, true },
+	{ "grant", true, call_grant, true },
+	{ "revoke", true, call_revoke, true },
+	{ "allow", true, call_allow, true },
+	{ "block", true, call_block, true },
+	{ "publish", true, call_publish, true },
+	{ "role", true, call_role, true },
+	{ "apply", true, call_apply, true },
 	{ "export", false, call_export },
+	{ "history", false, call_history, true },
+	{ "diff", false, call_diff, true },
+	{ "rollback", true, call_rollback, true },
+	{ "confirm", false, call_confirm, true },
 	{ "explain", false, call_explain },
 	{ "log", false, call_log },
 };
@@ -100,7 +104,7 @@ CALL(call_export)
 	struct daemon *daemon = daemon_of(request);
 	_cleanup_free_ char *yaml = policy_print(daemon->policy);
 
-	*ret_result = yaml ? json_pack("{s:s}", "yaml", yaml) : NULL;
+	*ret_result = yaml ? json_pack("{s:s, s:I}", "yaml", yaml, "revision", (json_int_t)daemon->revision) : NULL;
 	return *ret_result ? 0 : error_memory(error);
 }
 
@@ -114,10 +118,18 @@ CALL(call_apply)
 
 	if (r < 0)
 		return r;
+	if (!text && daemon->options.policy_file) {
+		r = load_file(daemon, &policy, error);
+		return r < 0 ? r :
+			       daemon_change_flags(request, TAKE_PTR(policy), CHANGE_FROM_FILE, arguments, ret_result,
+						   error);
+	}
+	if (!text)
+		return error_set(error, EINVAL, "apply which file? -f policy.yaml, or -f - for standard input");
 	if (!json_is_string(text))
 		return error_set(error, EINVAL, "\"text\" has to hold the policy as YAML");
 	r = policy_parse(json_string_value(text), json_string_length(text), name, &policy, error);
-	return r < 0 ? r : daemon_change(daemon, TAKE_PTR(policy), arguments, ret_result, error);
+	return r < 0 ? r : daemon_change(request, TAKE_PTR(policy), arguments, ret_result, error);
 }
 
 CALL(call_down)

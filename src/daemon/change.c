@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <netinet/in.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,145 +11,25 @@
 
 #define SENTENCES_MAX 50
 
-/* "client port server port", as sshd(8) says it. */
-static bool parse_ssh(const char *ssh, struct flow *ret)
-{
-	char client[ADDR_TEXT_MAX], server[ADDR_TEXT_MAX];
-	unsigned client_port, server_port;
-
-	*ret = (struct flow){ .proto = IPPROTO_TCP };
-	if (sscanf(ssh, "%47s %u %47s %u", client, &client_port, server, &server_port) != 4 || client_port > 65535 ||
-	    server_port > 65535 || addr_parse(client, &ret->from) < 0 || addr_parse(server, &ret->to) < 0)
-		return false;
-	ret->from_port = (uint16_t)client_port;
-	ret->to_port = (uint16_t)server_port;
-	ret->reply_from = ret->to;
-	ret->reply_to = ret->from;
-	ret->reply_from_port = ret->to_port;
-	return true;
-}
-
-int lockout_check(const struct model *model, json_t *arguments, struct error *error)
-{
-	const char *ssh = json_string_value(json_object_get(arguments, "ssh"));
-	const struct daemon daemon = { .inventory = (struct inventory *)model->inventory };
-	struct decision decision;
-	struct packet packet;
-	struct flow flow;
-	char client[ADDR_TEXT_MAX];
-
-	if (argument_flag(arguments, "force") || !ssh || !parse_ssh(ssh, &flow) ||
-	    !flow_packet(&daemon, &flow, &packet))
-		return 0;
-	verdict(model, &packet, &decision);
-	if (decision.accept)
-		return 0;
-	return error_set(error, EPERM,
-			 "this would cut your own session from %s (%s): allow it first, for example "
-			 "`spr allow SOURCE host:%u/tcp`, or say --force",
-			 addr_text(&flow.from, client), reason_info(decision.reason)->id, flow.to_port);
-}
-
-/* A bare name that fits two members is refused while it can be: at the change that says it. */
-static int check_names(const struct model *model, struct error *error)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < model->n_clauses && r >= 0; i++) {
-		const struct clause *clause = &model->clauses[i];
-
-		if (clause->kind != CAUSE_PUBLISH) {
-			r = selector_ambiguous(model, &clause->grant->from, error);
-			if (r >= 0)
-				r = selector_ambiguous(model, &clause->grant->to, error);
-			continue;
-		}
-		for (size_t k = 0; k < clause->publish->n_to && r >= 0; k++)
-			r = selector_ambiguous(model, &clause->publish->to[k], error);
-	}
-	return r;
-}
-
-static bool may_more(const struct member *member)
-{
-	return member->n_groups || member->n_publish ||
-	       member->policies & ~(unsigned)(POLICY_DISABLED | POLICY_QUARANTINE);
-}
-
-/* The --internal network that everything an entry stands for is in, or NULL. */
-static const struct network *internal_of(const struct model *model, const struct member *member)
-{
-	const struct network *network = NULL;
-
-	for (size_t i = 0; member->kind == MEMBER_NETWORK && i < model->inventory->n_networks; i++)
-		if (model->inventory->networks[i].internal &&
-		    strcmp(model->inventory->networks[i].name, member->name) == 0)
-			return &model->inventory->networks[i];
-	for (size_t i = 0; member->kind == MEMBER_CONTAINER && i < model->n_locations; i++) {
-		if (model->locations[i].entry != member)
-			continue;
-		if (!model->locations[i].network->internal)
-			return NULL;
-		network = model->locations[i].network;
-	}
-	return network;
-}
-
-/* A member named in a grant is all in --internal networks: groups, tags and zones may have others. */
-static const struct network *internal_named(const struct model *model, const struct selector *selector)
-{
-	const struct network *network = NULL;
-
-	if (selector->kind != SELECT_MEMBER && selector->kind != SELECT_NAME)
-		return NULL;
-	for (size_t i = 0; i < model->n_locations; i++) {
-		if (!selector_fits(model, selector, &model->locations[i], false))
-			continue;
-		if (!model->classes[model->locations[i].class].internal)
-			return NULL;
-		network = model->locations[i].network;
-	}
-	return network;
-}
-
-static const struct network *internal_in_clause(const struct model *model, const struct clause *clause)
-{
-	const struct network *network = NULL;
-
-	if (clause->kind == CAUSE_ALLOW) {
-		network = internal_named(model, &clause->grant->from);
-		return network ? network : internal_named(model, &clause->grant->to);
-	}
-	for (size_t i = 0; clause->kind == CAUSE_PUBLISH && !network && i < clause->publish->n_to; i++)
-		network = internal_named(model, &clause->publish->to[i]);
-	return network;
-}
-
-/* --internal means its members and this machine, nothing else: a grant would be a promise that cannot be kept. */
-static int check_internal(const struct model *model, struct error *error)
-{
-	for (size_t i = 0; i < model->policy->n_members; i++) {
-		const struct member *member = &model->policy->members[i];
-		const struct network *network = may_more(member) ? internal_of(model, member) : NULL;
-
-		if (network)
-			return error_set(
-				error, EINVAL,
-				"%s:%s is on the network %s, which was made with --internal: its containers and "
-				"this machine reach each other and nothing else can be granted",
-				member_kind_name(member->kind), member->name, network->name);
-	}
-	for (size_t i = 0; i < model->n_clauses; i++) {
-		const struct network *network = internal_in_clause(model, &model->clauses[i]);
-
-		if (network)
-			return error_set(
-				error, EINVAL,
-				"'%s': the network %s was made with --internal: nothing can be granted to or from it",
-				model->clauses[i].meaning, network->name);
-	}
-	return 0;
-}
+/*
+ * The life of a change, one at a time: reviewed; written down as an intent, by a worker thread; in the kernel, and read
+ * back; settled, by a worker thread; answered. Meanwhile the calls of others that change something wait.
+ */
+struct change {
+	struct daemon *daemon;
+	struct api_request *request; /* NULL: the daemon's own */
+	struct policy *policy;
+	json_t *(*describe)(const struct daemon *daemon); /* what `up` answers; NULL: `result` is the answer */
+	json_t *result;
+	unsigned flags; /* of enum change_flag */
+	bool activate;
+	struct revision revision;
+	uv_work_t work;
+	bool settling, confirming;
+	bool taken; /* the kernel has it */
+	int r, work_r;
+	struct error error, work_error;
+};
 
 static json_t *sentences(char **list, size_t n)
 {
@@ -191,83 +71,365 @@ static json_t *describe(bool changed, const struct changes *changes)
 			 json_text(line ? line : ""));
 }
 
-/* A policy whose entries mean nothing yet is legal; say so, since a slip of the pen looks the same. */
-static void note_absent(const struct model *model, json_t *notes)
+static struct change *change_free(struct change *change)
 {
-	for (size_t i = 0; i < model->policy->n_members; i++) {
-		const struct member *member = &model->policy->members[i];
-		bool there = member->kind == MEMBER_RULE;
+	if (!change)
+		return NULL;
+	policy_free(change->policy);
+	json_decref(change->result);
+	revision_clear(&change->revision);
+	free(change);
+	return NULL;
+}
+DEFINE_CLEANUP(struct change *, change_free)
 
-		for (size_t k = 0; k < model->n_locations && !there; k++)
-			there = model->locations[k].entry == member;
-		for (size_t k = 0; k < model->inventory->n_networks && !there; k++)
-			there = member->kind == MEMBER_NETWORK &&
-				strcmp(model->inventory->networks[k].name, member->name) == 0;
-		if (!there)
-			sentence_add(notes, "%s:%s is not there now: its entry takes effect when it appears",
-				     member_kind_name(member->kind), member->name);
-	}
+static void change_end(struct change *change)
+{
+	struct daemon *daemon = change->daemon;
+	json_t *result = change->r < 0 ? NULL : TAKE_PTR(change->result);
+
+	daemon->change = NULL;
+	if (change->request)
+		api_request_finish(change->request, change->r, result, &change->error);
+	else if (change->r < 0)
+		log_error("change", "%s", change->error.text);
+	change_free(change);
+	if (daemon->api)
+		api_hold(daemon->api, false);
 }
 
-static int save(struct daemon *daemon, const struct policy *policy, struct error *error)
+/* What is in the kernel is read back before it counts as taken. */
+static int enforce(struct change *change)
 {
-	_cleanup_free_ char *text = policy_print(policy);
+	struct daemon *daemon = change->daemon;
+	int r = change->activate ? daemon_activate(daemon, &change->error) : daemon_refresh(daemon, &change->error);
 
-	return text ? store_write_policy(daemon->store, text, error) : error_memory(error);
+	return r >= 0 && daemon->active ? daemon_repair(daemon, &change->error) : r;
 }
 
-/* Saved, then enforced: after a crash in between, the daemon starts with what was saved. */
-static int commit(struct daemon *daemon, struct policy **policy, struct error *error)
+static void carry_out(struct change *change)
 {
+	struct daemon *daemon = change->daemon;
 	struct policy *before = daemon->policy;
 	struct error second;
-	int r = save(daemon, *policy, error);
 
-	if (r < 0)
-		return r;
-	daemon->policy = *policy;
-	r = daemon_refresh(daemon, error);
-	if (r >= 0) {
-		*policy = before; /* the caller frees it */
-		return 0;
+	if (daemon->ending) {
+		change->r = error_set(&change->error, ECANCELED, "sprd is ending: nothing was changed");
+		return;
 	}
+	daemon->policy = change->policy;
+	change->r = enforce(change);
+	if (change->r >= 0) {
+		change->policy = before; /* freed with the change */
+		change->taken = true;
+		return;
+	}
+	error_wrap(&change->error, "the change was taken back");
 	daemon->policy = before;
-	if (save(daemon, before, &second) < 0 || daemon_refresh(daemon, &second) < 0)
+	daemon->dirty = true; /* the model is of the policy that is there */
+	if (daemon_refresh(daemon, &second) < 0)
 		log_error("change", "while going back: %s", second.text);
-	return error_wrap(error, "the change was taken back");
 }
 
-int daemon_change(struct daemon *daemon, struct policy *given, json_t *arguments, json_t **ret_result,
-		  struct error *error)
+static void work(uv_work_t *request)
 {
-	_cleanup_(policy_freep) struct policy *policy = given;
+	struct change *change = request->data;
+	struct store *store = change->daemon->store;
+
+	if (change->confirming)
+		change->work_r = store_confirm(store, change->revision.number, &change->work_error);
+	else if (change->settling)
+		change->work_r = store_settle(store, change->revision.number, change->taken, &change->work_error);
+	else
+		change->work_r = store_intend(store, &change->revision, &change->revision.number, &change->work_error);
+}
+
+static void after_work(uv_work_t *request, int status);
+
+static void start_work(struct change *change)
+{
+	change->work.data = change;
+	if (uv_queue_work(&change->daemon->loop, &change->work, work, after_work) >= 0)
+		return;
+	work(&change->work); /* better late than never */
+	after_work(&change->work, 0);
+}
+
+/* It is enforced all the same: after a crash an intent that opens is not carried out, and that is all. */
+static void settled(struct change *change)
+{
+	struct daemon *daemon = change->daemon;
+	json_t *notes = json_object_get(change->result, "notes");
+
+	if (change->work_r < 0) {
+		log_error("change", "%s", change->work_error.text);
+		sentence_add(notes, "it is enforced, but not written down as such: %s", change->work_error.text);
+	}
+	if (change->taken) {
+		daemon->revision = change->revision.number;
+		json_object_set_new(change->result, "revision", json_integer(change->revision.number));
+		confirm_start(daemon, change->revision.confirm_by);
+	}
+	if (change->taken && change->describe) {
+		json_decref(change->result);
+		change->result = change->describe(daemon);
+	}
+	change_end(change);
+}
+
+static void after_work(uv_work_t *request, int status)
+{
+	struct change *change = request->data;
+
+	if (change->settling) {
+		settled(change);
+		return;
+	}
+	if (change->work_r < 0 || change->confirming) {
+		change->r = change->work_r;
+		change->error = change->work_error;
+		if (change->r >= 0)
+			confirm_stop(change->daemon);
+		change_end(change);
+		return;
+	}
+	carry_out(change);
+	change->settling = true;
+	start_work(change);
+}
+
+/* Takes the change over. For a request its answer comes later. */
+static int change_begin(struct change *given, struct api_request *request, struct error *error)
+{
+	_cleanup_(change_freep) struct change *change = given;
+	struct daemon *daemon = change->daemon;
+
+	if (request) {
+		change->request = api_request_keep(request);
+		if (!change->request)
+			return error_memory(error);
+	}
+	daemon->change = change;
+	if (daemon->api)
+		api_hold(daemon->api, true);
+	start_work(TAKE_PTR(change));
+	return API_LATER;
+}
+
+static char *name_of(uid_t uid)
+{
+	struct passwd entry, *found = NULL;
+	char buffer[4096], number[16];
+
+	if (getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
+		return strdup(found->pw_name);
+	snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	return strdup(number);
+}
+
+/* Who calls, as the kernel knows it; and whom sudo names, where root calls. */
+static char *author_of(struct api_request *request, json_t *arguments)
+{
+	const char *user = json_string_value(json_object_get(arguments, "user"));
+	const struct api_peer *peer = request ? api_request_peer(request) : NULL;
+	char *author;
+
+	if (!peer)
+		return strdup("sprd");
+	if (peer->uid != 0 || !user || member_name_check(user, NULL) < 0 || strcmp(user, "root") == 0)
+		return name_of(peer->uid);
+	return asprintf(&author, "%s (root)", user) < 0 ? NULL : author;
+}
+
+static int argument_seconds(json_t *arguments, const char *key, time_t *ret, struct error *error)
+{
+	json_t *value = json_object_get(arguments, key);
+
+	if (!value || json_is_null(value))
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) <= 0 || json_integer_value(value) > DURATION_MAX)
+		return error_set(error, EINVAL, "\"%s\" has to be a number of seconds above 0", key);
+	*ret = (time_t)json_integer_value(value);
+	return 0;
+}
+
+static int fill_revision(struct change *change, json_t *arguments, bool opens, struct error *error)
+{
+	struct revision *revision = &change->revision;
+	const char *comment = NULL;
+	time_t seconds = 0;
+	int r = argument_text(arguments, "comment", &comment, error);
+
+	if (r >= 0 && comment)
+		r = comment_check(comment, error);
+	if (r >= 0)
+		r = argument_seconds(arguments, "confirm", &seconds, error);
+	if (r < 0)
+		return r;
+	revision->time = time(NULL);
+	revision->opens = opens;
+	revision->confirm_by = seconds ? revision->time + seconds : 0;
+	revision->comment = comment ? strdup(comment) : NULL;
+	revision->yaml = policy_print(change->policy);
+	revision->summary = strdup(json_string_value(json_object_get(change->result, "line")));
+	if ((comment && !revision->comment) || !revision->yaml || !revision->summary || !revision->author)
+		return error_memory(error);
+	return 0;
+}
+
+/* Verbs that would lose what they did at the next reading of the file. */
+static int check_managed(const struct daemon *daemon, struct error *error)
+{
+	if (!daemon->options.policy_file)
+		return 0;
+	return error_set(error, EPERM, "the policy is kept in %s: change it there, then say `spr apply`",
+			 daemon->options.policy_file);
+}
+
+/* The caller has seen an older policy than there is: what others did since would be lost. */
+static int check_base(const struct daemon *daemon, json_t *arguments, struct error *error)
+{
+	json_t *base = json_object_get(arguments, "base");
+
+	if (!base || json_is_null(base) || json_integer_value(base) == daemon->revision)
+		return 0;
+	return error_set(error, EBUSY, "the policy was changed meanwhile: revision %lld is in force now",
+			 (long long)daemon->revision);
+}
+
+static int check_unconfirmed(const struct daemon *daemon, struct error *error)
+{
+	if (!daemon->confirm_until)
+		return 0;
+	return error_set(error, EBUSY,
+			 "revision %lld waits to be confirmed: say `spr confirm`, or `spr rollback` to take it back",
+			 (long long)daemon->revision);
+}
+
+/* Models before and after; what changes is the answer. */
+static int compare(struct change *change, json_t *arguments, bool *ret_changed, bool *ret_opens, struct error *error)
+{
+	struct daemon *daemon = change->daemon;
 	_cleanup_(model_freep) struct model *model = NULL;
-	_cleanup_json_ json_t *notes = json_array();
 	struct changes changes = { 0 };
-	bool changed = !policy_equal(daemon->policy, policy);
-	int r = policy_check(policy, error);
+	bool changed = !policy_equal(daemon->policy, change->policy);
+	int r = policy_check(change->policy, error);
 
 	if (r >= 0)
-		r = model_new(policy, daemon->inventory, daemon->book, time(NULL), &model, error);
-	if (r >= 0)
-		r = check_names(model, error);
-	if (r >= 0)
-		r = check_internal(model, error);
-	if (r >= 0 && daemon->active)
-		r = lockout_check(model, arguments, error);
+		r = model_new(change->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
+	if (r >= 0 && !(change->flags & CHANGE_ACCEPTED_BEFORE))
+		r = review(daemon, model, daemon->active || change->activate, arguments, error);
 	if (r >= 0 && model_changes(daemon->model, model, &changes) < 0)
 		r = error_memory(error);
 	if (r < 0)
 		return r;
-	note_absent(model, notes);
-	if (!daemon->active)
-		sentence_add(notes, "spr is not enforcing: the policy is kept for `spr up`");
-	if (changed)
-		r = commit(daemon, &policy, error);
-	if (r >= 0) {
-		*ret_result = describe(changed, &changes);
-		json_object_set(*ret_result, "notes", notes);
-	}
+	change->result = describe(changed, &changes);
+	*ret_changed = changed;
+	*ret_opens = changes.n_opens || changes.too_many;
 	changes_clear(&changes);
-	return r;
+	if (!change->result)
+		return error_memory(error);
+	review_absent(model, json_object_get(change->result, "notes"));
+	if (!daemon->active && !change->activate)
+		sentence_add(json_object_get(change->result, "notes"),
+			     "spr is not enforcing: the policy is kept for `spr up`");
+	return 0;
+}
+
+static int change_run(struct change *given, struct api_request *request, json_t *arguments, json_t **ret_result,
+		      struct error *error)
+{
+	_cleanup_(change_freep) struct change *change = given;
+	bool dry = argument_flag(arguments, "dry_run"), changed, opens;
+	int r = check_base(change->daemon, arguments, error);
+
+	if (r >= 0 && !dry && !(change->flags & CHANGE_FROM_FILE))
+		r = check_managed(change->daemon, error);
+	if (r >= 0 && !dry && !(change->flags & CHANGE_UNCONFIRMED))
+		r = check_unconfirmed(change->daemon, error);
+	if (r >= 0)
+		r = compare(change, arguments, &changed, &opens, error);
+	if (r < 0)
+		return r;
+	json_object_set_new(change->result, "dry_run", json_boolean(dry));
+	if (dry || (!changed && !change->activate)) {
+		*ret_result = TAKE_PTR(change->result);
+		return 0;
+	}
+	change->revision.author = author_of(request, arguments);
+	r = fill_revision(change, arguments, opens || change->activate, error);
+	return r < 0 ? r : change_begin(TAKE_PTR(change), request, error);
+}
+
+static struct change *change_new(struct daemon *daemon, struct policy *policy, unsigned flags)
+{
+	struct change *change = calloc(1, sizeof(*change));
+
+	if (!change) {
+		policy_free(policy);
+		return NULL;
+	}
+	change->daemon = daemon;
+	change->policy = policy;
+	change->flags = flags;
+	return change;
+}
+
+int daemon_change_flags(struct api_request *request, struct policy *policy, unsigned flags, json_t *arguments,
+			json_t **ret_result, struct error *error)
+{
+	struct change *change = change_new(api_request_data(request), policy, flags);
+
+	return change ? change_run(change, request, arguments, ret_result, error) : error_memory(error);
+}
+
+int daemon_change(struct api_request *request, struct policy *policy, json_t *arguments, json_t **ret_result,
+		  struct error *error)
+{
+	return daemon_change_flags(request, policy, 0, arguments, ret_result, error);
+}
+
+int daemon_change_up(struct api_request *request, struct policy *policy, json_t *arguments,
+		     json_t *(*describe_up)(const struct daemon *daemon), json_t **ret_result, struct error *error)
+{
+	struct change *change = change_new(api_request_data(request), policy, CHANGE_FROM_FILE);
+
+	if (!change)
+		return error_memory(error);
+	change->activate = true;
+	change->describe = describe_up;
+	return change_run(change, request, arguments, ret_result, error);
+}
+
+int daemon_change_own(struct daemon *daemon, struct policy *policy, unsigned flags, const char *comment,
+		      struct error *error)
+{
+	_cleanup_json_ json_t *arguments = json_pack("{s:s, s:b}", "comment", comment, "force", 1);
+	_cleanup_json_ json_t *result = NULL;
+	struct change *change = change_new(daemon, policy, flags);
+	int r;
+
+	if (!change || !arguments) {
+		change_free(change);
+		return error_memory(error);
+	}
+	r = change_run(change, NULL, arguments, &result, error);
+	return r < 0 ? r : 0;
+}
+
+int daemon_confirm(struct api_request *request, struct error *error)
+{
+	struct daemon *daemon = api_request_data(request);
+	struct change *change;
+
+	if (!daemon->confirm_until)
+		return error_set(error, ENOENT, "nothing waits to be confirmed");
+	change = change_new(daemon, NULL, 0);
+	if (!change)
+		return error_memory(error);
+	change->confirming = true;
+	change->revision.number = daemon->revision;
+	change->result = json_pack("{s:b, s:I, s:s}", "changed", 1, "revision", (json_int_t)daemon->revision, "line",
+				   "confirmed");
+	return change_begin(change, request, error);
 }

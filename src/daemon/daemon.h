@@ -22,7 +22,9 @@ struct options {
 	const char *state_folder;
 	const char *docker; /* NULL: the usual place */
 	bool no_docker;
+	bool boot; /* closes, and ends: what it closed stays */
 	const char *resolv_conf;
+	const char *policy_file; /* the policy is kept there, and verbs do not change it; NULL: it is not */
 	enum nft_protection protection; /* at most */
 };
 
@@ -38,14 +40,18 @@ struct made_route {
 struct daemon {
 	struct options options;
 	uv_loop_t loop;
-	uv_signal_t sigterm, sigint;
+	uv_signal_t sigterm, sigint, sighup;
 	uv_check_t check; /* after each turn of the loop: brings the kernel up to date when `dirty` */
 	uv_timer_t clock; /* expiries, and what must be looked at now and then */
+	uv_timer_t confirm; /* ends the time in which a revision must be confirmed */
 	uv_poll_t links_poll, nft_poll, droplog_poll;
 
 	struct inventory *inventory;
 	struct store *store;
 	struct policy *policy;
+	int64_t revision; /* the number of the policy; 0: none was saved yet */
+	struct change *change; /* under way, or NULL */
+	time_t confirm_until; /* the revision is taken back then; 0: nothing waits */
 	struct class_book *book;
 	struct model *model;
 	struct ruleset *ruleset; /* what the kernel holds; NULL when inactive */
@@ -74,6 +80,7 @@ struct daemon {
 	size_t n_routes;
 	json_t *recent[RECENT_DROPS_MAX]; /* a ring */
 	size_t n_recent;
+	char file_problem[1000]; /* why the policy file is not what is enforced; "" when it is, or there is none */
 	char problem[1000]; /* why the kernel does not hold what it should; "" when it does */
 };
 
@@ -108,11 +115,42 @@ void routes_remove(struct daemon *daemon);
 /* drops.c: a dropped packet as an event. */
 void drop_seen(const struct drop *drop, void *data);
 
-/* change.c: takes a new policy (and owns it from then on, also on an error). `active` false makes no ruleset. */
-int daemon_change(struct daemon *daemon, struct policy *policy, json_t *arguments, json_t **ret_result,
+/*
+ * change.c: a new policy, which is its own from then on, also on an error. Returns API_LATER where the answer comes when
+ * the change is made, else as `run` of an api_call. One at a time: the api is held meanwhile.
+ */
+enum change_flag {
+	CHANGE_FROM_FILE = 1 << 0, /* it says what the policy file says */
+	CHANGE_UNCONFIRMED = 1 << 1, /* it ends the waiting for a confirmation */
+	CHANGE_ACCEPTED_BEFORE = 1 << 2, /* it goes back to what was in force: no review */
+};
+int daemon_change(struct api_request *request, struct policy *policy, json_t *arguments, json_t **ret_result,
 		  struct error *error);
-/* Refuses a model that would cut the caller's own session: "ssh" of the arguments, unless "force". */
-int lockout_check(const struct model *model, json_t *arguments, struct error *error);
+int daemon_change_flags(struct api_request *request, struct policy *policy, unsigned flags, json_t *arguments,
+			json_t **ret_result, struct error *error);
+/* With activation; the answer is what `describe_up` makes then. */
+int daemon_change_up(struct api_request *request, struct policy *policy, json_t *arguments,
+		     json_t *(*describe_up)(const struct daemon *daemon), json_t **ret_result, struct error *error);
+/* Without anybody who asked for it; only while no change is under way. */
+int daemon_change_own(struct daemon *daemon, struct policy *policy, unsigned flags, const char *comment,
+		      struct error *error);
+int daemon_confirm(struct api_request *request, struct error *error);
+
+/* review.c: whether a policy may be, by what is there now. `enforced`: it is, or will be with this change. */
+int review(const struct daemon *daemon, const struct model *model, bool enforced, json_t *arguments,
+	   struct error *error);
+/* Sentences: what is named and not there; what of the policy's own tests does not hold any more. */
+void review_absent(const struct model *model, json_t *notes);
+void review_failing_tests(const struct daemon *daemon, json_t *notes);
+
+/* confirm.c: waits for `spr confirm` until a time, 0: not at all; then the revision is taken back. */
+void confirm_start(struct daemon *daemon, time_t until);
+void confirm_stop(struct daemon *daemon);
+
+/* load.c: the policy to begin with, from the store and the policy file; and the file again, when it changed. */
+int load_policy(struct daemon *daemon, struct error *error);
+int load_file(const struct daemon *daemon, struct policy **ret, struct error *error);
+void load_again(struct daemon *daemon);
 
 /* calls.c */
 extern const struct api_call daemon_calls[];
@@ -133,6 +171,10 @@ CALL(call_publish);
 CALL(call_role);
 CALL(call_apply);
 CALL(call_export);
+CALL(call_history);
+CALL(call_diff);
+CALL(call_rollback);
+CALL(call_confirm);
 CALL(call_explain);
 CALL(call_log);
 

@@ -190,7 +190,7 @@ static int edit_groups(struct api_request *request, json_t *arguments, bool join
 		    policy_word_add(&member->groups, &member->n_groups, group) < 0)
 			return error_memory(error);
 	}
-	return daemon_change(daemon, TAKE_PTR(policy), arguments, ret_result, error);
+	return daemon_change(request, TAKE_PTR(policy), arguments, ret_result, error);
 }
 
 CALL(call_join)
@@ -233,7 +233,7 @@ static int edit_policies(struct api_request *request, json_t *arguments, bool gr
 		member->policies = bits; /* these stand alone */
 	else
 		member->policies |= bits;
-	return daemon_change(daemon, TAKE_PTR(policy), arguments, ret_result, error);
+	return daemon_change(request, TAKE_PTR(policy), arguments, ret_result, error);
 }
 
 CALL(call_grant)
@@ -362,7 +362,7 @@ static int edit_grants(struct api_request *request, json_t *arguments, bool bloc
 		policy_grant_clear(&grant);
 		return r;
 	}
-	return daemon_change(daemon, TAKE_PTR(policy), arguments, ret_result, error);
+	return daemon_change(request, TAKE_PTR(policy), arguments, ret_result, error);
 }
 
 CALL(call_allow)
@@ -512,7 +512,7 @@ CALL(call_publish)
 		r = cut_publish(member, text ? &port : NULL, to, error);
 	else
 		r = text ? add_publish(member, &port, to, error) : publish_all(daemon, member, to, error);
-	return r < 0 ? r : daemon_change(daemon, TAKE_PTR(policy), arguments, ret_result, error);
+	return r < 0 ? r : daemon_change(request, TAKE_PTR(policy), arguments, ret_result, error);
 }
 
 CALL(call_role)
@@ -541,5 +541,5 @@ CALL(call_role)
 	if (!entry || !entry->name)
 		return error_memory(error);
 	entry->role = (enum role)role;
-	return daemon_change(daemon, TAKE_PTR(policy), arguments, ret_result, error);
+	return daemon_change(request, TAKE_PTR(policy), arguments, ret_result, error);
 }

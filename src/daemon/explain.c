@@ -7,20 +7,15 @@
 #include "api/message.h"
 #include "daemon/daemon.h"
 #include "verdict/changes.h"
+#include "verdict/question.h"
 
-/* One end of a question: who, and an address of theirs to ask with. */
-struct end {
-	const struct location *location;
-	struct addr addr;
+/* One end of the question, with what the caller called it. */
+struct named_end {
+	struct end end;
 	char *label;
 };
 
-static const struct prefix typical[] = {
-	{ { AF_INET, { 1, 1, 1, 1 } }, 32 },
-	{ { AF_INET6, { 0x26, 0x06, 0x47, 0, 0x47, 0, [15] = 0x11 } }, 128 },
-};
-
-static int find_addr(const struct model *model, const char *text, struct end *ret)
+static int find_addr(const struct model *model, const char *text, struct named_end *ret)
 {
 	struct addr addr;
 
@@ -28,20 +23,11 @@ static int find_addr(const struct model *model, const char *text, struct end *re
 		return -ENOENT;
 	for (size_t i = 0; i < model->n_locations; i++)
 		if (model->locations[i].interface[0] && range_contains(&model->locations[i].range, &addr) &&
-		    (!ret->location || model->locations[i].single))
-			ret->location = &model->locations[i];
-	ret->addr = addr;
+		    (!ret->end.location || model->locations[i].single))
+			ret->end.location = &model->locations[i];
+	ret->end.addr = addr;
 	ret->label = strdup(text);
 	return ret->label ? 0 : -ENOMEM;
-}
-
-/* An address inside: one that people know where the whole internet is meant. */
-static struct addr address_in(const struct location *location)
-{
-	for (size_t i = 0; i < ELEMENTSOF(typical); i++)
-		if (range_contains(&location->range, &typical[i].addr))
-			return typical[i].addr;
-	return location->range.first;
 }
 
 static bool better(const struct location *now, const struct location *before, uint8_t family)
@@ -54,15 +40,16 @@ static bool better(const struct location *now, const struct location *before, ui
 		return true;
 	if (now->single != before->single)
 		return now->single;
-	typical_now = address_in(now);
-	typical_before = address_in(before);
+	typical_now = location_address(now);
+	typical_before = location_address(before);
 	return addr_compare(&typical_now, &now->range.first) != 0 &&
 	       addr_compare(&typical_before, &before->range.first) == 0 &&
 	       now->range.first.family == before->range.first.family;
 }
 
 /* `family` 0: whichever there is, IPv4 first. */
-static int find_end(const struct model *model, const char *text, uint8_t family, struct end *ret, struct error *error)
+static int find_end(const struct model *model, const char *text, uint8_t family, struct named_end *ret,
+		    struct error *error)
 {
 	struct selector selector;
 	int r = find_addr(model, text, ret);
@@ -75,27 +62,16 @@ static int find_end(const struct model *model, const char *text, uint8_t family,
 	r = selector_ambiguous(model, &selector, error);
 	for (size_t i = 0; r >= 0 && i < model->n_locations; i++)
 		if (selector_fits(model, &selector, &model->locations[i], true) &&
-		    better(&model->locations[i], ret->location, family))
-			ret->location = &model->locations[i];
+		    better(&model->locations[i], ret->end.location, family))
+			ret->end.location = &model->locations[i];
 	selector_clear(&selector);
 	if (r < 0)
 		return r;
-	if (!ret->location)
+	if (!ret->end.location)
 		return error_set(error, ENOENT, "nothing that is here now is called '%s'", text);
-	ret->addr = address_in(ret->location);
+	ret->end.addr = location_address(ret->end.location);
 	ret->label = strdup(text);
 	return ret->label ? 0 : -ENOMEM;
-}
-
-/* This machine is asked at its address on the interface that the other end is behind. */
-static struct addr host_address(const struct model *model, const char *in, uint8_t family)
-{
-	const struct interface *interface = inventory_interface_named(model->inventory, in);
-
-	for (size_t i = 0; interface && i < interface->n_addresses; i++)
-		if (interface->addresses[i].addr.family == family && !addr_is_link_local(&interface->addresses[i].addr))
-			return interface->addresses[i].addr;
-	return (struct addr){ .family = family };
 }
 
 static const char *cause_text(const struct model *model, const struct cause *cause, char *buffer, size_t size)
@@ -121,15 +97,16 @@ static const char *cause_text(const struct model *model, const struct cause *cau
 	return buffer;
 }
 
-static void describe_end(const struct model *model, json_t *path, const char *side, const struct end *end)
+static void describe_end(const struct model *model, json_t *path, const char *side, const struct named_end *end)
 {
 	char addr[ADDR_TEXT_MAX];
-	_cleanup_free_ char *label = end->location ? location_label(end->location) : NULL;
-	const struct class *class = end->location ? &model->classes[end->location->class] : NULL;
+	_cleanup_free_ char *label = end->end.location ? location_label(end->end.location) : NULL;
+	const struct class *class = end->end.location ? &model->classes[end->end.location->class] : NULL;
 
 	sentence_add(path, "%s: %s, %s%s%s, class %u", side, label ? label : "nobody known",
-		     addr_text(&end->addr, addr), end->location && end->location->interface[0] ? " behind " : "",
-		     end->location ? end->location->interface : "", class ? class->number : 0);
+		     addr_text(&end->end.addr, addr),
+		     end->end.location && end->end.location->interface[0] ? " behind " : "",
+		     end->end.location ? end->end.location->interface : "", class ? class->number : 0);
 }
 
 static void replace_word(char *text, size_t size, const char *word, const char *by)
@@ -143,7 +120,8 @@ static void replace_word(char *text, size_t size, const char *word, const char *
 	snprintf(text, size, "%s%s%s", before, by, at + strlen(word));
 }
 
-static json_t *fix_for(const struct reason_info *info, const struct end *from, const struct end *to, const char *port)
+static json_t *fix_for(const struct reason_info *info, const struct named_end *from, const struct named_end *to,
+		       const char *port)
 {
 	char fix[1000];
 
@@ -159,8 +137,8 @@ static json_t *fix_for(const struct reason_info *info, const struct end *from, c
 	return json_text(fix);
 }
 
-static json_t *answer(const struct model *model, const struct packet *packet, const struct end *from,
-		      const struct end *to, const char *port)
+static json_t *answer(const struct model *model, const struct packet *packet, const struct named_end *from,
+		      const struct named_end *to, const char *port)
 {
 	json_t *path = json_array();
 	const struct reason_info *info;
@@ -179,40 +157,25 @@ static json_t *answer(const struct model *model, const struct packet *packet, co
 			 info->id, "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port));
 }
 
-static int find_ends(const struct model *model, const char *from_text, const char *to_text, struct end *from,
-		     struct end *to, struct error *error)
+static int find_ends(const struct model *model, const char *from_text, const char *to_text, struct named_end *from,
+		     struct named_end *to, struct error *error)
 {
 	int r = find_end(model, from_text, 0, from, error);
 
-	if (r >= 0 && from->location && !from->location->interface[0])
+	if (r >= 0 && from->end.location && !from->end.location->interface[0])
 		r = error_set(error, EINVAL, "this machine is never judged as a source: it reaches everything");
 	if (r >= 0)
-		r = find_end(model, to_text, from->addr.family, to, error);
+		r = find_end(model, to_text, from->end.addr.family, to, error);
 	if (r >= 0 && !to->label)
 		r = error_memory(error);
 	return r;
-}
-
-static void fill_packet(const struct model *model, const struct end *from, struct end *to,
-			const struct port_range *port, struct packet *packet)
-{
-	packet->in = from->location ? from->location->interface : "";
-	packet->out = to->location ? to->location->interface : "";
-	if (to->location && !to->location->interface[0] && !to->location->single)
-		to->addr = host_address(model, packet->in, from->addr.family);
-	packet->from = from->addr;
-	packet->dialled = packet->to = to->addr;
-	packet->proto = port->proto ? port->proto : IPPROTO_TCP;
-	packet->tcp_flags = 0x02;
-	packet->from_port = 40000;
-	packet->dialled_port = packet->to_port = port->first;
 }
 
 CALL(call_explain)
 {
 	struct daemon *daemon = daemon_of(request);
 	struct port_range port = { .proto = IPPROTO_TCP };
-	struct end from = { 0 }, to = { 0 };
+	struct named_end from = { 0 }, to = { 0 };
 	const char *from_text = "", *to_text = "", *port_text = NULL;
 	struct packet packet = { 0 };
 	int r = argument_text(arguments, "from", &from_text, error);
@@ -226,7 +189,7 @@ CALL(call_explain)
 	if (r >= 0)
 		r = find_ends(daemon->model, from_text, to_text, &from, &to, error);
 	if (r >= 0) {
-		fill_packet(daemon->model, &from, &to, &port, &packet);
+		question_packet(daemon->model, &from.end, &to.end, &port, &packet);
 		*ret_result = answer(daemon->model, &packet, &from, &to, port_text);
 		r = *ret_result ? 0 : error_memory(error);
 	}

@@ -18,7 +18,7 @@
 
 static const char usage[] =
 	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
-	"            [--protection auto|copies|plain] [--log-level 0-7] [--version]\n";
+	"            [--policy-file PATH] [--protection auto|copies|plain] [--log-level 0-7] [--boot] [--version]\n";
 
 static int parse_protection(const char *text, enum nft_protection *ret)
 {
@@ -41,9 +41,11 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "docker", required_argument, NULL, 'D' },
 		{ "no-docker", no_argument, NULL, 'n' },
 		{ "resolv-conf", required_argument, NULL, 'r' },
+		{ "policy-file", required_argument, NULL, 'P' },
 		{ "protection", required_argument, NULL, 'p' },
 		{ "log-level", required_argument, NULL, 'l' },
 		{ "foreground", no_argument, NULL, 'f' },
+		{ "boot", no_argument, NULL, 'b' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -70,6 +72,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 		case 'r':
 			options->resolv_conf = optarg;
 			break;
+		case 'P':
+			options->policy_file = optarg;
+			break;
 		case 'p':
 			if (parse_protection(optarg, &options->protection) < 0)
 				return -EINVAL;
@@ -78,6 +83,9 @@ static int parse_options(int argc, char **argv, struct options *options)
 			log_set_level(atoi(optarg));
 			break;
 		case 'f':
+			break;
+		case 'b':
+			options->boot = true;
 			break;
 		case 'v':
 			puts("sprd " SPR_VERSION);
@@ -114,23 +122,6 @@ static void tell_ready(void)
 	close(fd);
 }
 
-/* A policy that cannot be read is never replaced by an empty one: the kernel keeps what it holds. */
-static int load_policy(struct daemon *daemon, struct error *error)
-{
-	_cleanup_free_ char *text = NULL;
-	size_t length = 0;
-	int r = store_read_policy(daemon->store, &text, &length, error);
-
-	if (r == -ENOENT) {
-		daemon->policy = policy_new();
-		return daemon->policy ? 0 : error_memory(error);
-	}
-	if (r < 0)
-		return r;
-	r = policy_parse(text, length, store_policy_path(daemon->store), &daemon->policy, error);
-	return r < 0 ? r : policy_check(daemon->policy, error);
-}
-
 static void engine_changed(void *data)
 {
 	struct daemon *daemon = data;
@@ -145,6 +136,31 @@ static void count_table(const char *chain, uint64_t packets, uint64_t bytes, voi
 	*(bool *)data = true;
 }
 
+static bool kernel_holds_rules(const struct daemon *daemon)
+{
+	bool there = false;
+
+	nft_counters(daemon->nft, DROP_CHAIN_PREFIX, count_table, &there, NULL);
+	return there;
+}
+
+/*
+ * Where there is a policy that cannot be read, what the kernel holds stays and nothing starts. A kernel that holds nothing
+ * gets what an empty policy closes: better than nothing, and status says so.
+ */
+static int begin_with_policy(struct daemon *daemon, struct error *error)
+{
+	int r = load_policy(daemon, error);
+
+	if (r >= 0 || !daemon->active || kernel_holds_rules(daemon))
+		return r;
+	log_error("policy", "%s: closing by an empty policy", error->text);
+	snprintf(daemon->file_problem, sizeof(daemon->file_problem), "%.900s: an empty policy is enforced instead",
+		 error->text);
+	daemon->policy = policy_new();
+	return daemon->policy ? 0 : error_memory(error);
+}
+
 /*
  * What an earlier run left in the kernel knows the containers; we do not before the engine has answered. Until then, or
  * until it is clear that there is none, it stays.
@@ -152,10 +168,8 @@ static void count_table(const char *chain, uint64_t packets, uint64_t bytes, voi
 static void wait_for_engine(struct daemon *daemon)
 {
 	uint64_t start = uv_now(&daemon->loop), waited = 0;
-	bool there = false;
 
-	nft_counters(daemon->nft, DROP_CHAIN_PREFIX, count_table, &there, NULL);
-	daemon->waiting = there && daemon->active && daemon->engine;
+	daemon->waiting = daemon->active && daemon->engine && kernel_holds_rules(daemon);
 	while (daemon->waiting && !daemon->ending) {
 		enum engine_state state = engine_state(daemon->engine);
 
@@ -175,10 +189,11 @@ static int start(struct daemon *daemon, struct error *error)
 
 	if (r < 0)
 		return r;
-	r = load_policy(daemon, error);
+	daemon->active = store_active(daemon->store);
+	r = nft_open(options->protection, &daemon->nft, error);
 	if (r < 0)
 		return r;
-	r = nft_open(options->protection, &daemon->nft, error);
+	r = begin_with_policy(daemon, error);
 	if (r < 0)
 		return r;
 	r = links_open(daemon->inventory, &daemon->links, error);
@@ -190,15 +205,16 @@ static int start(struct daemon *daemon, struct error *error)
 	r = watch_start(daemon, error);
 	if (r < 0)
 		return r;
-	daemon->active = store_active(daemon->store);
-	if (!options->no_docker)
+	if (!options->no_docker && !options->boot)
 		r = engine_start(&docker_engine, &daemon->loop, options->docker, daemon->inventory, engine_changed,
 				 daemon, &daemon->engine, error);
 	if (r < 0)
 		return r;
 	wait_for_engine(daemon);
+	if (options->boot && kernel_holds_rules(daemon))
+		return 0;
 	r = daemon_refresh(daemon, error);
-	if (r < 0)
+	if (r < 0 || options->boot)
 		return r;
 	return api_listen(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
 }
@@ -241,6 +257,8 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&daemon.loop);
+	uv_timer_init(&daemon.loop, &daemon.confirm);
+	daemon.confirm.data = &daemon;
 	daemon.since = time(NULL);
 	daemon.inventory = inventory_new();
 	daemon.book = class_book_new(0);
@@ -250,7 +268,7 @@ int main(int argc, char **argv)
 		r = error_memory(&error);
 	if (r < 0) {
 		log_error("sprd", "%s", error.text);
-	} else {
+	} else if (!daemon.options.boot) {
 		tell_ready();
 		if (!daemon.ending)
 			uv_run(&daemon.loop, UV_RUN_DEFAULT);

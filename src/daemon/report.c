@@ -112,12 +112,31 @@ static void note_model(const struct daemon *daemon, json_t *notes)
 	}
 }
 
+/* What is not as it must be. */
+static json_t *problems(const struct daemon *daemon)
+{
+	json_t *list = json_array();
+
+	if (daemon->problem[0])
+		sentence_add(list, "the kernel does not hold what it should: %s", daemon->problem);
+	if (store_problem(daemon->store)[0])
+		sentence_add(list, "%s", store_problem(daemon->store));
+	if (daemon->file_problem[0])
+		sentence_add(list, "%s", daemon->file_problem);
+	review_failing_tests(daemon, list);
+	return list;
+}
+
 json_t *report_notes(const struct daemon *daemon)
 {
 	json_t *notes = json_array();
 
-	if (daemon->problem[0])
-		sentence_add(notes, "the kernel does not hold what it should: %s", daemon->problem);
+	if (daemon->confirm_until)
+		sentence_add(notes, "revision %lld is taken back in %lld seconds, unless somebody says `spr confirm`",
+			     (long long)daemon->revision, (long long)(daemon->confirm_until - time(NULL)));
+	if (daemon->options.policy_file)
+		sentence_add(notes, "the policy is kept in %s: change it there, then say `spr apply`",
+			     daemon->options.policy_file);
 	if (!daemon->active)
 		sentence_add(notes, "not enforcing: `spr up` closes the container networks");
 	else if (nft_protection(daemon->nft) == NFT_COPIES)
@@ -149,7 +168,8 @@ CALL(call_status)
 	if (r < 0)
 		return r;
 	*ret_result = json_pack(
-		"{s:s, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:O, s:o}", "version", SPR_VERSION, "active",
+		"{s:o, s:I, s:s, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:O, s:o}", "problems",
+		problems(daemon), "revision", (json_int_t)daemon->revision, "version", SPR_VERSION, "active",
 		daemon->active, "protection", daemon->active ? protection_names[nft_protection(daemon->nft)] : "none",
 		"since", (json_int_t)daemon->since, "engine", engine_to_json(daemon), "counts", counts(daemon),
 		"waiting", interfaces_with(daemon->model, ROLE_NONE), "uplinks",

@@ -164,51 +164,30 @@ static json_t *next_steps(const struct daemon *daemon)
 	return list;
 }
 
-static int prepare(struct daemon *daemon, json_t *arguments, struct error *error)
+static json_t *describe_state(const struct daemon *daemon, bool changed)
 {
-	_cleanup_(policy_freep) struct policy *policy = policy_copy(daemon->policy);
-	_cleanup_(model_freep) struct model *model = NULL;
-	_cleanup_free_ char *text = NULL;
-	int r;
+	return json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "changed", changed, "found", found(daemon), "closed",
+			 closed(daemon), "ports", closed_ports(daemon), "left_alone", left_alone(daemon), "next",
+			 next_steps(daemon));
+}
 
-	if (!policy || name_interfaces(daemon, policy) < 0)
-		return error_memory(error);
-	r = model_new(policy, daemon->inventory, daemon->book, time(NULL), &model, error);
-	if (r >= 0)
-		r = lockout_check(model, arguments, error);
-	if (r < 0)
-		return r;
-	text = policy_print(policy);
-	if (!text)
-		return error_memory(error);
-	r = store_write_policy(daemon->store, text, error);
-	if (r < 0)
-		return r;
-	model = model_free(model);
-	policy_free(daemon->policy);
-	daemon->policy = TAKE_PTR(policy);
-	return 0;
+static json_t *describe_up(const struct daemon *daemon)
+{
+	return describe_state(daemon, true);
 }
 
 CALL(call_up)
 {
 	struct daemon *daemon = daemon_of(request);
-	bool changed = !daemon->active;
-	int r = 0;
+	_cleanup_(policy_freep) struct policy *policy = NULL;
 
-	if (changed) {
-		r = prepare(daemon, arguments, error);
-		if (r >= 0)
-			r = daemon_activate(daemon, error);
-		if (r < 0) {
-			struct error ignored;
-
-			daemon_refresh(daemon, &ignored); /* the model has to be of the policy that is there now */
-			return r;
-		}
+	if (!daemon->active) {
+		policy = policy_copy(daemon->policy);
+		/* where the policy is kept in a file, it says what it says */
+		if (!policy || (!daemon->options.policy_file && name_interfaces(daemon, policy) < 0))
+			return error_memory(error);
+		return daemon_change_up(request, TAKE_PTR(policy), arguments, describe_up, ret_result, error);
 	}
-	*ret_result = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "changed", changed, "found", found(daemon), "closed",
-				closed(daemon), "ports", closed_ports(daemon), "left_alone", left_alone(daemon), "next",
-				next_steps(daemon));
+	*ret_result = describe_state(daemon, false);
 	return *ret_result ? 0 : error_memory(error);
 }

@@ -159,6 +159,14 @@ static void read_ports(struct daemon *daemon)
 	daemon->dirty = true;
 }
 
+static void on_hangup(uv_signal_t *handle, int number)
+{
+	struct daemon *daemon = handle->data;
+
+	if (daemon->options.policy_file)
+		load_again(daemon);
+}
+
 static void on_clock(uv_timer_t *handle)
 {
 	struct daemon *daemon = handle->data;
@@ -198,12 +206,12 @@ static int poll_start(struct daemon *daemon, uv_poll_t *poll, int fd, uv_poll_cb
 	return r < 0 ? r : uv_poll_start(poll, UV_READABLE, callback);
 }
 
-static int signal_start(struct daemon *daemon, uv_signal_t *handle, int number)
+static int signal_start(struct daemon *daemon, uv_signal_t *handle, uv_signal_cb callback, int number)
 {
 	int r = uv_signal_init(&daemon->loop, handle);
 
 	handle->data = daemon;
-	return r < 0 ? r : uv_signal_start(handle, on_signal, number);
+	return r < 0 ? r : uv_signal_start(handle, callback, number);
 }
 
 int watch_start(struct daemon *daemon, struct error *error)
@@ -229,9 +237,11 @@ int watch_start(struct daemon *daemon, struct error *error)
 	if (r >= 0)
 		r = uv_timer_start(&daemon->clock, on_clock, CLOCK_MS, CLOCK_MS);
 	if (r >= 0)
-		r = signal_start(daemon, &daemon->sigterm, SIGTERM);
+		r = signal_start(daemon, &daemon->sigterm, on_signal, SIGTERM);
 	if (r >= 0)
-		r = signal_start(daemon, &daemon->sigint, SIGINT);
+		r = signal_start(daemon, &daemon->sigint, on_signal, SIGINT);
+	if (r >= 0)
+		r = signal_start(daemon, &daemon->sighup, on_hangup, SIGHUP);
 	if (r >= 0)
 		r = poll_start(daemon, &daemon->links_poll, links_fd(daemon->links), on_links);
 	if (r >= 0)
@@ -247,7 +257,8 @@ void watch_stop(struct daemon *daemon)
 		(uv_handle_t *)&daemon->check,	      (uv_handle_t *)&daemon->clock,
 		(uv_handle_t *)&daemon->sigterm,      (uv_handle_t *)&daemon->sigint,
 		(uv_handle_t *)&daemon->nft_poll,     (uv_handle_t *)&daemon->links_poll,
-		(uv_handle_t *)&daemon->droplog_poll,
+		(uv_handle_t *)&daemon->droplog_poll, (uv_handle_t *)&daemon->sighup,
+		(uv_handle_t *)&daemon->confirm,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(handles); i++)

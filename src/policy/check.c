@@ -483,6 +483,30 @@ static int check_grants(struct check *c, const char *what, const struct grant *g
 	return 0;
 }
 
+static int check_tests(struct check *c)
+{
+	c->what = "test";
+	c->name = NULL;
+	for (size_t i = 0; i < c->policy->n_tests; i++) {
+		const struct test *test = &c->policy->tests[i];
+		int r;
+
+		c->place = test->place;
+		r = check_selector(c, &test->from);
+		if (r >= 0)
+			r = check_selector(c, &test->to.selector);
+		if (r >= 0 && test->to.has_port)
+			r = check_port(c, &test->to.port);
+		if (r >= 0 && test->to.has_port && test->to.port.first != test->to.port.last)
+			r = fault(c, "", "a test asks for one port: make a test of each that matters");
+		if (r < 0)
+			return r;
+		if (test->comment && comment_check(test->comment, c->error) < 0)
+			return fault_wrap(c, test->comment);
+	}
+	return 0;
+}
+
 static int check_all(struct check *c)
 {
 	const struct policy *policy = c->policy;
@@ -498,6 +522,8 @@ static int check_all(struct check *c)
 		r = check_grants(c, "allow", policy->allow, policy->n_allow);
 	if (r >= 0)
 		r = check_grants(c, "block", policy->block, policy->n_block);
+	if (r >= 0)
+		r = check_tests(c);
 	if (r >= 0 && policy->settings.connections > CONNECTIONS_MAX)
 		r = error_set(c->error, EINVAL, "settings: connections is too large: at most %u", CONNECTIONS_MAX);
 	return r;

@@ -118,6 +118,21 @@ static int read_selector(const char *text, void *item, struct error *error)
 	return selector_parse(text, item, error);
 }
 
+static int read_target(const char *text, void *item, struct error *error)
+{
+	return target_parse(text, item, error);
+}
+
+static int read_expect(const char *text, void *item, struct error *error)
+{
+	int expect = expect_parse(text, error);
+
+	if (expect < 0)
+		return expect;
+	*(enum expect *)item = (enum expect)expect;
+	return 0;
+}
+
 static int read_port(const char *text, void *item, struct error *error)
 {
 	return port_range_parse(text, item, error);
@@ -156,6 +171,8 @@ static int (*const readers[_VALUE_TYPE_MAX])(const char *text, void *item, struc
 	[VALUE_ADDRESS] = read_address,
 	[VALUE_SELECTOR] = read_selector,
 	[VALUE_SELECTORS] = read_selector,
+	[VALUE_TARGET] = read_target,
+	[VALUE_EXPECT] = read_expect,
 	[VALUE_PORT] = read_port,
 	[VALUE_PORTS] = read_port,
 	[VALUE_TIME] = read_time,

@@ -10,7 +10,7 @@
 /* Values that own memory; all others are plain bytes without gaps. */
 static bool type_is_selector(enum value_type type)
 {
-	return type == VALUE_SELECTOR || type == VALUE_SELECTORS;
+	return type == VALUE_SELECTOR || type == VALUE_SELECTORS || type == VALUE_TARGET;
 }
 
 static void entry_clear(const struct schema_keys *keys, void *entry);
@@ -27,12 +27,24 @@ static void item_clear(const struct schema_key *key, void *item)
 		free(*(char **)item);
 }
 
+static int target_copy(const struct target *from, struct target *to)
+{
+	struct target copy = *from;
+	int r = selector_copy(&from->selector, &copy.selector);
+
+	if (r >= 0)
+		*to = copy;
+	return r;
+}
+
 static int item_copy(const struct schema_key *key, const void *from, void *to)
 {
 	const char *text;
 
 	if (key->keys)
 		return entry_copy(key->keys, from, to);
+	if (key->type == VALUE_TARGET)
+		return target_copy(from, to);
 	if (type_is_selector(key->type))
 		return selector_copy(from, to);
 	if (!value_forms[key->type].text) {
@@ -58,10 +70,19 @@ static bool selector_equal(const struct selector *a, const struct selector *b)
 					  true;
 }
 
+static bool target_equal(const struct target *a, const struct target *b)
+{
+	return selector_equal(&a->selector, &b->selector) && a->has_port == b->has_port &&
+	       a->port.proto == b->port.proto && a->port.any_port == b->port.any_port &&
+	       a->port.first == b->port.first && a->port.last == b->port.last;
+}
+
 static bool item_equal(const struct schema_key *key, const void *a, const void *b)
 {
 	if (key->keys)
 		return entry_equal(key->keys, a, b);
+	if (key->type == VALUE_TARGET)
+		return target_equal(a, b);
 	if (type_is_selector(key->type))
 		return selector_equal(a, b);
 	if (value_forms[key->type].text)
@@ -189,6 +210,7 @@ struct policy *policy_free(struct policy *policy)
 	free(policy->groups);
 	free(policy->allow);
 	free(policy->block);
+	free(policy->tests);
 	free(policy);
 	return NULL;
 }

@@ -74,6 +74,13 @@ struct port_range {
 	uint16_t first, last; /* 1 to 65535, first <= last */
 };
 
+/* "nas", "nas:445/tcp": a selector, and a port of it. */
+struct target {
+	struct selector selector;
+	bool has_port;
+	struct port_range port;
+};
+
 struct publish {
 	struct port_range port; /* the published port */
 	struct selector *to;
@@ -121,6 +128,17 @@ struct grant {
 	struct place place;
 };
 
+/* What must hold, or else the policy is refused. */
+enum expect { EXPECT_ACCEPT, EXPECT_DROP };
+
+struct test {
+	struct selector from;
+	struct target to; /* without a port: TCP, any */
+	enum expect expect;
+	char *comment; /* or NULL */
+	struct place place;
+};
+
 struct interface_entry {
 	char *name;
 	enum role role;
@@ -143,6 +161,8 @@ struct policy {
 	size_t n_groups;
 	struct grant *allow, *block;
 	size_t n_allow, n_block;
+	struct test *tests;
+	size_t n_tests;
 	struct settings settings;
 };
 
@@ -168,6 +188,12 @@ DEFINE_CLEANUP(struct policy *, policy_free)
 /* YAML text that policy_parse() reads back to the same policy; the caller's to free. NULL without memory. */
 char *policy_print(const struct policy *policy);
 
+/*
+ * What only `from` says, as lines of YAML with '-' before each, and what only `to` says, with '+'; "" when both say the
+ * same in whatever order. The caller's to free. -ENOMEM.
+ */
+int policy_diff(const struct policy *from, const struct policy *to, char **ret);
+
 /* True when both say the same, each section in the same order. */
 bool policy_equal(const struct policy *a, const struct policy *b);
 
@@ -189,6 +215,12 @@ void policy_publish_clear(struct publish *publish);
 /* The parts of text that commands share with the document; all return 0 or a negative errno with a message. */
 int selector_parse(const char *text, struct selector *ret, struct error *error);
 int port_range_parse(const char *text, struct port_range *ret, struct error *error);
+/*
+ * Where the ':' before the ports of "nas:445/tcp,53" is, or NULL: the last one, unless what is before it is a word for a
+ * kind ("group:53" is the group 53) or the port holds one itself ("nas:proto:47").
+ */
+const char *target_colon(const char *text);
+int target_parse(const char *text, struct target *ret, struct error *error);
 int policy_bit_parse(const char *text, struct error *error); /* the bit */
 int role_parse(const char *text, struct error *error); /* the role */
 int duration_parse(const char *text, time_t *ret_seconds, struct error *error); /* 90s 5m 2h 3d 1w */
@@ -203,6 +235,7 @@ int comment_check(const char *text, struct error *error);
 int policies_check(unsigned policies, struct error *error); /* refuses bits that contradict each other */
 
 char *selector_print(const struct selector *selector); /* the caller's to free */
+char *target_print(const struct target *target); /* likewise */
 const char *port_range_print(const struct port_range *range, char buffer[24]);
 void selector_clear(struct selector *selector);
 int selector_copy(const struct selector *from, struct selector *ret);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <ctype.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +62,13 @@ static json_t *say_address(const struct addr *addr)
 	return addr->family ? json_string(addr_text(addr, text)) : json_null();
 }
 
+static json_t *say_target(const struct target *target)
+{
+	_cleanup_free_ char *text = target_print(target);
+
+	return text ? json_string(text) : NULL;
+}
+
 static json_t *say_prefix(const struct prefix *prefix)
 {
 	char text[PREFIX_TEXT_MAX];
@@ -96,6 +104,10 @@ static json_t *say_item(const struct schema_key *key, const void *item)
 	case VALUE_SELECTOR:
 	case VALUE_SELECTORS:
 		return say_selector(item);
+	case VALUE_TARGET:
+		return say_target(item);
+	case VALUE_EXPECT:
+		return json_string(expect_name(*(const enum expect *)item));
 	case VALUE_PORT:
 	case VALUE_PORTS:
 		return say_port(item);
@@ -337,25 +349,112 @@ static bool emit_document(struct out *out, const json_t *root)
 	       yaml_stream_end_event_initialize(&event) && yaml_emitter_emit(&out->emitter, &event);
 }
 
-char *policy_print(const struct policy *policy)
+static char *print_document(const json_t *root)
 {
-	json_t *root = say_policy(policy);
 	struct out out = { 0 };
 	bool ok;
 
-	if (!root || !yaml_emitter_initialize(&out.emitter)) {
-		json_decref(root);
+	if (!yaml_emitter_initialize(&out.emitter))
 		return NULL;
-	}
 	yaml_emitter_set_output(&out.emitter, out_write, &out);
 	yaml_emitter_set_width(&out.emitter, -1);
 	yaml_emitter_set_unicode(&out.emitter, 1);
 	ok = emit_document(&out, root);
 	yaml_emitter_delete(&out.emitter);
-	json_decref(root);
 	if (!ok) {
 		free(out.text);
 		return NULL;
 	}
 	return out.text;
+}
+
+char *policy_print(const struct policy *policy)
+{
+	json_t *root = say_policy(policy);
+	char *text = root ? print_document(root) : NULL;
+
+	json_decref(root);
+	return text;
+}
+
+/* Takes out of both lists what is in both. */
+static void cut_common_items(json_t *one, json_t *two)
+{
+	for (size_t i = json_array_size(one); i-- > 0;)
+		for (size_t k = json_array_size(two); k-- > 0;)
+			if (json_equal(json_array_get(one, i), json_array_get(two, k))) {
+				json_array_remove(one, i);
+				json_array_remove(two, k);
+				break;
+			}
+}
+
+static void cut_common_keys(json_t *one, json_t *two)
+{
+	const char *key;
+	json_t *value;
+	void *next;
+
+	json_object_foreach_safe(one, next, key, value) if (json_equal(value, json_object_get(two, key)))
+	{
+		json_object_del(two, key);
+		json_object_del(one, key);
+	}
+}
+
+static void cut_common(json_t *one, json_t *two)
+{
+	for (size_t i = 0; i < n_schema_sections; i++) {
+		const char *name = schema_sections[i].name;
+		json_t *a = json_object_get(one, name), *b = json_object_get(two, name);
+
+		if (schema_sections[i].list)
+			cut_common_items(a, b);
+		else
+			cut_common_keys(a, b);
+		if (json_array_size(a) + json_object_size(a) == 0)
+			json_object_del(one, name);
+		if (json_array_size(b) + json_object_size(b) == 0)
+			json_object_del(two, name);
+	}
+}
+
+static int put_lines(FILE *out, char sign, const json_t *root)
+{
+	_cleanup_free_ char *text = NULL;
+	char *save = NULL;
+
+	if (json_object_size(root) == 0)
+		return 0;
+	text = print_document(root);
+	if (!text)
+		return -ENOMEM;
+	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
+		fprintf(out, "%c%s\n", sign, line);
+	return 0;
+}
+
+int policy_diff(const struct policy *from, const struct policy *to, char **ret)
+{
+	json_t *one = say_policy(from), *two = say_policy(to);
+	char *text = NULL;
+	size_t size;
+	FILE *out = one && two ? open_memstream(&text, &size) : NULL;
+	int r = -ENOMEM;
+
+	if (out) {
+		cut_common(one, two);
+		r = put_lines(out, '-', one);
+		if (r >= 0)
+			r = put_lines(out, '+', two);
+		if (fclose(out) != 0)
+			r = -ENOMEM;
+	}
+	json_decref(one);
+	json_decref(two);
+	if (r < 0)
+		free(text);
+	else
+		*ret = text;
+	return r;
 }

@@ -19,6 +19,8 @@ const struct value_form value_forms[_VALUE_TYPE_MAX] = {
 	[VALUE_SELECTOR] = { sizeof(struct selector), .sentence = "one selector, such as group:family" },
 	[VALUE_SELECTORS] = { sizeof(struct selector), .list = true, .single = true,
 			      .sentence = "a selector such as group:family, or a list of them" },
+	[VALUE_TARGET] = { sizeof(struct target), .sentence = "one selector, and a port if need be, such as nas:445" },
+	[VALUE_EXPECT] = { sizeof(enum expect), .sentence = "accept or drop" },
 	[VALUE_PORT] = { sizeof(struct port_range), .sentence = "a port, such as 8096/tcp" },
 	[VALUE_PORTS] = { sizeof(struct port_range), .list = true, .sentence = "a list of ports, such as [445/tcp]" },
 	[VALUE_TIME] = { sizeof(time_t), .sentence = "a day or a time, such as 2027-01-01" },
@@ -108,6 +110,15 @@ static const struct schema_key grant_rows[] = {
 	{ COMMENT_ROW(grant) },
 };
 
+static const struct schema_key test_rows[] = {
+	{ ROW(test, from, "from", VALUE_SELECTOR), .required = true, .help = "Who would open the connection." },
+	{ ROW(test, to, "to", VALUE_TARGET), .required = true,
+	  .help = "Whom it would be opened to, as WHO or WHO:PORT." },
+	{ ROW(test, expect, "expect", VALUE_EXPECT), .required = true,
+	  .help = "accept or drop: what the policy has to say to it." },
+	{ COMMENT_ROW(test) },
+};
+
 static const struct schema_key settings_rows[] = {
 	{ ROW(settings, local_users, "local_users", VALUE_LOCAL_USERS), .standard = "all",
 	  .help = "Which users of this machine may reach container networks and ports published to loopback." },
@@ -123,6 +134,7 @@ static const struct schema_keys container_keys = { KEYS(container_rows, "an entr
 static const struct schema_keys rule_keys = { KEYS(rule_rows, "an entry of rules") };
 static const struct schema_keys group_keys = { KEYS(group_rows, "an entry of groups") };
 const struct schema_keys schema_grant_keys = { KEYS(grant_rows, "an entry of allow or block") };
+static const struct schema_keys test_keys = { KEYS(test_rows, "an entry of tests") };
 static const struct schema_keys settings_keys = { KEYS(settings_rows, "settings") };
 
 #define ENTRIES(s, field)                                                                                              \
@@ -140,12 +152,14 @@ const struct schema_section schema_sections[] = {
 	{ "allow", "Connections that are let through.", &schema_grant_keys, .kind = -1, ENTRIES(grant, allow) },
 	{ "block", "Connections that are stopped, whatever else allows them.", &schema_grant_keys, .kind = -1,
 	  ENTRIES(grant, block) },
+	{ "tests", "What must hold: a policy whose tests fail is refused.", &test_keys, .kind = -1,
+	  ENTRIES(test, tests) },
 	{ "settings", "Settings of the whole machine.", &settings_keys, .kind = -1, .size = sizeof(struct settings),
 	  .offset = offsetof(struct policy, settings) },
 };
 const size_t n_schema_sections = ELEMENTSOF(schema_sections);
 
-const char *const schema_reserved[] = { "devices", "forwards", "peers", "tests" };
+const char *const schema_reserved[] = { "devices", "forwards", "peers" };
 const size_t n_schema_reserved = ELEMENTSOF(schema_reserved);
 
 const struct schema_section *schema_section(const char *name)

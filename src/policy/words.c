@@ -31,6 +31,7 @@ static const char *const zone_words[_ZONE_MAX] = {
 	[ZONE_HOST] = "host",
 };
 
+static const char *const expect_words[] = { [EXPECT_ACCEPT] = "accept", [EXPECT_DROP] = "drop" };
 static const char *const local_users_words[] = { [LOCAL_USERS_ALL] = "all", [LOCAL_USERS_ROOT] = "root" };
 
 /* What may stand before the colon of a selector. */
@@ -152,6 +153,11 @@ int local_users_parse(const char *text, struct error *error)
 	return word_index(text, "value", local_users_words, ELEMENTSOF(local_users_words), error);
 }
 
+int expect_parse(const char *text, struct error *error)
+{
+	return word_index(text, "value", expect_words, ELEMENTSOF(expect_words), error);
+}
+
 int policy_bit_parse(const char *text, struct error *error)
 {
 	int bit;
@@ -185,6 +191,11 @@ const char *zone_name(enum zone zone)
 const char *local_users_name(enum local_users who)
 {
 	return local_users_words[who == LOCAL_USERS_ROOT ? LOCAL_USERS_ROOT : LOCAL_USERS_ALL];
+}
+
+const char *expect_name(enum expect expect)
+{
+	return expect_words[expect == EXPECT_DROP ? EXPECT_DROP : EXPECT_ACCEPT];
 }
 
 const char *policy_bit_name(enum policy_bit bit)
@@ -598,4 +609,59 @@ const char *expiry_print(time_t expires, char buffer[24])
 	if (expires % 86400 == 0 && strlen(buffer) > 10)
 		buffer[strlen(buffer) - 10] = '\0';
 	return buffer;
+}
+
+/* Words that a name follows; `device` and `peer` belong to later versions and are no names either. */
+static bool is_kind(const char *text, size_t length)
+{
+	static const char *const others[] = { "device", "peer" };
+
+	for (size_t i = 0; i < ELEMENTSOF(selector_words); i++)
+		if (strlen(selector_words[i]) == length && strncmp(text, selector_words[i], length) == 0)
+			return true;
+	for (size_t i = 0; i < ELEMENTSOF(others); i++)
+		if (strlen(others[i]) == length && strncmp(text, others[i], length) == 0)
+			return true;
+	return false;
+}
+
+const char *target_colon(const char *text)
+{
+	size_t length = strcspn(text, ",");
+	const char *colon = memrchr(text, ':', length);
+	static const char proto[] = ":proto";
+
+	if (!colon)
+		return NULL;
+	if (colon - text >= (ptrdiff_t)strlen(proto) && strncmp(colon - strlen(proto), proto, strlen(proto)) == 0)
+		colon -= strlen(proto);
+	return is_kind(text, (size_t)(colon - text)) ? NULL : colon;
+}
+
+int target_parse(const char *text, struct target *ret, struct error *error)
+{
+	const char *colon = target_colon(text);
+	_cleanup_free_ char *name = colon ? strndup(text, (size_t)(colon - text)) : strdup(text);
+	struct target target = { .has_port = colon != NULL };
+	int r;
+
+	if (!name)
+		return error_memory(error);
+	r = colon ? port_range_parse(colon + 1, &target.port, error) : 0;
+	if (r >= 0)
+		r = selector_parse(name, &target.selector, error);
+	if (r < 0)
+		return r;
+	*ret = target;
+	return 0;
+}
+
+char *target_print(const struct target *target)
+{
+	_cleanup_free_ char *selector = selector_print(&target->selector);
+	char port[24], *text;
+
+	if (!selector || !target->has_port)
+		return TAKE_PTR(selector);
+	return asprintf(&text, "%s:%s", selector, port_range_print(&target->port, port)) < 0 ? NULL : text;
 }

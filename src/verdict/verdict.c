@@ -305,24 +305,24 @@ static bool may_talk(const struct model *model, const char *bridge)
 	return entry && entry->isolate >= 0 ? !entry->isolate : network->icc;
 }
 
-struct target {
+struct aim {
 	bool known, front;
 	uint32_t class;
 };
 
-static struct target target_of(const struct model *model, const struct packet *packet, struct decision *ret)
+static struct aim target_of(const struct model *model, const struct packet *packet, struct decision *ret)
 {
 	const struct port_front *front;
 
 	if (packet->out[0]) {
 		ret->to = model_location(model, packet->out, &packet->to);
-		return (struct target){ ret->to != NULL, false, ret->to ? ret->to->class : 0 };
+		return (struct aim){ ret->to != NULL, false, ret->to ? ret->to->class : 0 };
 	}
 	front = front_at(model, packet);
 	if (front)
-		return (struct target){ true, true, front->class };
+		return (struct aim){ true, true, front->class };
 	ret->to = model_location(model, "", &packet->to);
-	return (struct target){ true, false, ret->to ? ret->to->class : model->host };
+	return (struct aim){ true, false, ret->to ? ret->to->class : model->host };
 }
 
 static bool is_dnat(const struct packet *packet)
@@ -333,7 +333,7 @@ static bool is_dnat(const struct packet *packet)
 /* Chains judge and from-N. */
 static bool judge(const struct model *model, const struct packet *packet, struct decision *ret)
 {
-	struct target target;
+	struct aim target;
 	bool same = packet->out[0] && strcmp(packet->in, packet->out) == 0 && may_talk(model, packet->in);
 
 	if (packet->flow == FLOW_INVALID)

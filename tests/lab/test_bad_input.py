@@ -349,8 +349,8 @@ def test_docker_socket_garbage(name, stage, built):
 
 
 def test_broken_state(stage, up):
-    """A policy on disk that does not parse: the daemon says so, keeps closed, and loses nothing of the file."""
-    path = f"{stage.spr.state}/policy.yaml"
+    """Nothing on disk can be read: the daemon says so, what the kernel has stays closed, and nothing is lost of the files."""
+    path, database = f"{stage.spr.state}/policy.yaml", f"{stage.spr.state}/spr.db"
     stage.spr.stop()
     with open(path, encoding="utf-8") as file:
         good = file.read()
@@ -358,19 +358,44 @@ def test_broken_state(stage, up):
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(broken)
+        os.unlink(database)
         offset = os.path.getsize(stage.spr.log)
         with contextlib.suppress(RuntimeError):
             stage.spr.start()
         assert "policy.yaml" in stage.spr.read_log(offset)
         assert stage.is_closed(ATTACK)
         assert stage.is_closed(connect("neighbour", HOST4, 8080, "pub"))
-        kept = [open(entry.path, encoding="utf-8").read() for entry in os.scandir(stage.spr.state) if entry.is_file()]
+        assert not stage.spr.alive()
+        kept = [open(entry.path, encoding="utf-8", errors="replace").read() for entry in os.scandir(stage.spr.state) if entry.is_file()]
         assert broken in kept, "the broken file was thrown away"
     finally:
         stage.spr.stop()
         with open(path, "w", encoding="utf-8") as file:
             file.write(good)
         stage.spr.start()
+    assert stage.is_open(INTERNET)
+
+
+def test_broken_state_at_boot(stage, up):
+    """The same where the kernel holds nothing yet: what an empty policy closes is closed, and status says so."""
+    path, database = f"{stage.spr.state}/policy.yaml", f"{stage.spr.state}/spr.db"
+    good = stage.spr.call("export")["yaml"]
+    stage.spr.stop()
+    stage.scene.router.run("nft", "flush", "ruleset")
+    stage.scene.router.run("nft", "delete", "table", "inet", "spr", check=False)
+    try:
+        os.unlink(database)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("nonsense: [\n")
+        stage.spr.start()
+        assert "empty policy" in stage.spr.status()["problems"][0]
+        assert stage.is_closed(ATTACK)
+    finally:
+        stage.spr.apply(good)
+        stage.scene.docker.restart()
+        stage.scene.home_nat()
+        stage.spr.restart()
+    assert stage.spr.status()["problems"] == []
     assert stage.is_open(INTERNET)
 
 
