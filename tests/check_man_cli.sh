@@ -24,6 +24,12 @@ section()
 		on' "$source/docs/man/spr.1"
 }
 
+# What the manual says about the options that all verbs take which change the policy.
+common()
+{
+	awk '/^\.Sh VERBS/ { on = 1 } /^\.It Ic / { on = 0 } on && /^\.It Fl /' "$source/docs/man/spr.1"
+}
+
 has_verb()
 {
 	case $1 in
@@ -48,7 +54,8 @@ while read -r verb options; do
 	text=$(section "$verb")
 	[ -n "$text" ] || complain "spr.1: nothing about the verb $verb"
 	for option in $options; do
-		printf '%s' "$text" | grep -q -- "Fl -${option#--}\b" || complain "spr.1: $verb: nothing about $option"
+		{ printf '%s\n' "$text"; [ "$verb" = up ] || [ "$verb" = down ] || [ "$verb" = plan ] || common; } |
+			grep -Eq -- "Fl ([a-z] , )?-${option#--}\b" || complain "spr.1: $verb: nothing about $option"
 	done
 	for file in spr.bash _spr spr.fish; do
 		file=$source/dist/completions/$file

@@ -24,10 +24,13 @@ _spr_selectors()
 _spr_options()
 {
 	case $1 in
-	up | down | join | leave | grant | revoke | role) echo '--force' ;;
-	allow | block) echo '--force --remove --for --comment' ;;
-	publish) echo '--force --remove --port --to' ;;
-	apply) echo '--force --file' ;;
+	up | down) echo '--force' ;;
+	join | leave | grant | revoke | role | rollback) echo '--force --dry-run --comment --confirm' ;;
+	allow | block) echo '--force --dry-run --comment --confirm --remove --for' ;;
+	publish) echo '--force --dry-run --comment --confirm --remove --port --to' ;;
+	apply) echo '--force --dry-run --comment --confirm --file' ;;
+	edit) echo '--force --comment --confirm' ;;
+	plan) echo '--force --file' ;;
 	log) echo '--follow --member' ;;
 	esac
 	echo '--json --socket --help'
@@ -50,7 +53,7 @@ _spr_words()
 _spr()
 {
 	local cur prev verb='' count=0 word i choices=''
-	local verbs='up down status list join leave grant revoke allow block publish role apply export explain log help'
+	local verbs='up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log help'
 
 	# Taken from the line itself: bash splits words at ':', spr does not.
 	local line=${COMP_LINE:0:COMP_POINT}
@@ -62,8 +65,8 @@ _spr()
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		word=${words[i]}
 		case $word in
-		--socket | --for | --comment | --port | --to | --file | --member) ((i++)) ;;
-		-f) [[ $verb == apply ]] && ((i++)) ;;
+		--socket | --for | --comment | --confirm | --port | --to | --file | --member) ((i++)) ;;
+		-f) [[ $verb == apply || $verb == plan ]] && ((i++)) ;;
 		-*) ;;
 		*) if [[ -z $verb ]]; then verb=$word; else ((count++)); fi ;;
 		esac
@@ -71,8 +74,8 @@ _spr()
 
 	case $prev in
 	--socket | --file) compopt -o default; return ;;
-	-f) [[ $verb == apply ]] && { compopt -o default; return; } ;;
-	--for | --comment | --port) return ;;
+	-f) [[ $verb == apply || $verb == plan ]] && { compopt -o default; return; } ;;
+	--for | --comment | --confirm | --port) return ;;
 	--to) choices=$(_spr_selectors) ;;
 	--member) choices=$(_spr_members) ;;
 	esac

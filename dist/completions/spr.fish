@@ -21,7 +21,7 @@ function __spr_on
     __fish_seen_subcommand_from $argv
 end
 
-set -l verbs up down status list join leave grant revoke allow block publish role apply export explain log help
+set -l verbs up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log help
 
 complete -c spr -f
 complete -c spr -l json -d 'print the answer as JSON'
@@ -42,18 +42,26 @@ complete -c spr -n "not __spr_on $verbs" -a block -d 'close one way'
 complete -c spr -n "not __spr_on $verbs" -a publish -d 'say who may use published ports'
 complete -c spr -n "not __spr_on $verbs" -a role -d 'say what an interface is'
 complete -c spr -n "not __spr_on $verbs" -a apply -d 'make the policy what a file says'
+complete -c spr -n "not __spr_on $verbs" -a plan -d 'say what that would open and close'
+complete -c spr -n "not __spr_on $verbs" -a edit -d 'change the policy in an editor'
+complete -c spr -n "not __spr_on $verbs" -a confirm -d 'keep what was changed with --confirm'
+complete -c spr -n "not __spr_on $verbs" -a history -d 'the last revisions of the policy'
+complete -c spr -n "not __spr_on $verbs" -a diff -d 'what is another in a later revision'
+complete -c spr -n "not __spr_on $verbs" -a rollback -d 'go back to a revision'
 complete -c spr -n "not __spr_on $verbs" -a export -d 'print the policy'
 complete -c spr -n "not __spr_on $verbs" -a explain -d 'say whether something may pass, and why'
 complete -c spr -n "not __spr_on $verbs" -a log -d 'show what is dropped'
 complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
 
-complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role apply' -l force -d 'also when it cuts your own session'
+complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role apply plan edit rollback' -l force -d 'also when it cuts your own session'
 complete -c spr -n '__spr_on allow block publish' -l remove -d 'take it away'
 complete -c spr -n '__spr_on allow block' -l for -x -d 'how long: 30m, 2h, 7d'
-complete -c spr -n '__spr_on allow block' -l comment -x -d why
+complete -c spr -n '__spr_on join leave grant revoke allow block publish role apply rollback' -s n -l dry-run -d 'only say what would be done'
+complete -c spr -n '__spr_on join leave grant revoke allow block publish role apply edit rollback' -l comment -x -d why
+complete -c spr -n '__spr_on join leave grant revoke allow block publish role apply edit rollback' -l confirm -x -d 'taken back after: 60s, 5m'
 complete -c spr -n '__spr_on publish' -l port -x -d 'one published port'
 complete -c spr -n '__spr_on publish' -l to -x -a '(__spr_selectors)' -d 'who may use it'
-complete -c spr -n '__spr_on apply' -s f -l file -r -F -d 'the policy'
+complete -c spr -n '__spr_on apply plan' -s f -l file -r -F -d 'the policy'
 complete -c spr -n '__spr_on log' -s f -l follow -d 'as it happens'
 complete -c spr -n '__spr_on log' -l member -x -a '(__spr_members)' -d 'only of one'
 

@@ -65,6 +65,8 @@ struct verb {
 	/* With --follow: goes on after the answer, instead of showing it. */
 	enum status (*follow)(const struct command *command, struct api_client *client);
 	const char *call; /* what the daemon calls it, where that is another word */
+	/* Makes the result itself: the verb works without the daemon, and may ask it by the socket. NULL: it is called. */
+	int (*local)(const struct command *command, json_t **ret_result, struct error *error);
 };
 
 extern const struct verb verbs[];
@@ -98,6 +100,9 @@ void status_show(const struct command *command, const json_t *result);
 int list_build(const struct command *command, json_t *request, struct error *error);
 void list_show(const struct command *command, const json_t *result);
 int apply_build(const struct command *command, json_t *request, struct error *error);
+/* A whole file, or standard input for "-"; the caller's. -E2BIG over what a policy may have. */
+int document_read(const char *path, char **ret, size_t *ret_length, struct error *error);
+int edit_local(const struct command *command, json_t **ret_result, struct error *error);
 int plan_build(const struct command *command, json_t *request, struct error *error);
 void export_show(const struct command *command, const json_t *result);
 int history_build(const struct command *command, json_t *request, struct error *error);

@@ -34,7 +34,7 @@ static int read_stream(FILE *stream, const char *name, char **ret, size_t *ret_l
 	return 0;
 }
 
-static int read_file(const char *path, char **ret, size_t *ret_length, struct error *error)
+int document_read(const char *path, char **ret, size_t *ret_length, struct error *error)
 {
 	FILE *file;
 	int r;
@@ -56,7 +56,7 @@ static int add_file(const char *path, json_t *request, struct error *error)
 	_cleanup_free_ char *text = NULL;
 	size_t length;
 	json_t *json;
-	int r = read_file(path, &text, &length, error);
+	int r = document_read(path, &text, &length, error);
 
 	if (r < 0)
 		return r;

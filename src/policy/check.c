@@ -483,6 +483,24 @@ static int check_grants(struct check *c, const char *what, const struct grant *g
 	return 0;
 }
 
+/* "container:a:53" without a port would be read as the port 53 of container:a. */
+static int check_target_form(const struct check *c, const struct target *target)
+{
+	_cleanup_free_ char *text = target_print(target), *again = NULL;
+	struct target back = { 0 };
+
+	if (!text)
+		return no_memory(c);
+	if (target_parse(text, &back, c->error) < 0)
+		return fault_wrap(c, text);
+	again = selector_print(&back.selector);
+	selector_clear(&back.selector);
+	if (back.has_port == target->has_port && again && strncmp(text, again, strlen(again)) == 0 &&
+	    (target->has_port || strcmp(text, again) == 0))
+		return 0;
+	return fault(c, text, "'%s' reads like a name and a port: say the port that is meant", text);
+}
+
 static int check_tests(struct check *c)
 {
 	c->what = "test";
@@ -497,6 +515,8 @@ static int check_tests(struct check *c)
 			r = check_selector(c, &test->to.selector);
 		if (r >= 0 && test->to.has_port)
 			r = check_port(c, &test->to.port);
+		if (r >= 0)
+			r = check_target_form(c, &test->to);
 		if (r >= 0 && test->to.has_port && test->to.port.first != test->to.port.last)
 			r = fault(c, "", "a test asks for one port: make a test of each that matters");
 		if (r < 0)

@@ -60,6 +60,12 @@ static void test_requests(void **state)
 		{ "allow --remove A B", "{'call':'allow','force':false,'from':'A','ports':[],'remove':true,'to':'B'}" },
 		{ "allow A --comment why B",
 		  "{'call':'allow','comment':'why','force':false,'from':'A','ports':[],'remove':false,'to':'B'}" },
+		{ "allow A B --dry-run",
+		  "{'call':'allow','dry_run':true,'force':false,'from':'A','ports':[],'remove':false,'to':'B'}" },
+		{ "apply --confirm 60s", "{'call':'apply','confirm':60,'force':false}" },
+		{ "history 7", "{'call':'history','limit':7}" },
+		{ "diff 41 42", "{'call':'diff','from':41,'to':42}" },
+		{ "rollback 41 --comment why", "{'call':'rollback','comment':'why','force':false,'number':41}" },
 		{ "block tv internet",
 		  "{'call':'block','force':false,'from':'tv','ports':[],'remove':false,'to':'internet'}" },
 		{ "publish web --to group:family,internet",
@@ -127,7 +133,10 @@ static void test_wrong_usage(void **state)
 		{ "list contianers", "did you mean 'containers'?" },
 		{ "list x", "cannot list 'x'" },
 		{ "explain a b:1,2", "one port" },
-		{ "apply", "-f" },
+		{ "plan", "-f" },
+		{ "rollback x", "no number" },
+		{ "diff 1 0", "no number" },
+		{ "apply -f /dev/null --confirm soon", "--confirm" },
 	};
 
 	(void)state;

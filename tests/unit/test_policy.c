@@ -312,6 +312,9 @@ static void test_print(void **state)
 		"- {name: media}\n"
 		"allow:\n"
 		"- {from: 'group:media', to: nas, ports: [445/tcp, 53], expires: 2027-01-01}\n"
+		"tests:\n"
+		"- {from: lan, to: 'nas:445/tcp', expect: drop, comment: for once and all}\n"
+		"- {from: 'group:media', to: internet, expect: accept}\n"
 		"settings: {connections: 100}\n";
 	_cleanup_(policy_freep) struct policy *policy = parse(text);
 	_cleanup_free_ char *printed = policy_print(policy);
@@ -407,6 +410,20 @@ static void random_rule(struct member *rule, unsigned number)
 				 0);
 }
 
+static void random_test(struct policy *policy)
+{
+	struct test *test = ARRAY_ADD(policy->tests, policy->n_tests);
+
+	test->from = random_selector(policy);
+	test->to.selector = random_selector(policy);
+	test->expect = pick(2) ? EXPECT_DROP : EXPECT_ACCEPT;
+	test->to.has_port = pick(3) > 0 || (test->to.selector.name && strchr(test->to.selector.name, ':'));
+	if (test->to.has_port) {
+		test->to.port = random_port(true);
+		test->to.port.last = test->to.port.first;
+	}
+}
+
 static void random_member(struct policy *policy, unsigned number)
 {
 	static const unsigned policies[] = { 0,
@@ -472,6 +489,8 @@ static struct policy *random_policy(void)
 		random_grant(policy, ARRAY_ADD(policy->allow, policy->n_allow));
 	for (unsigned i = pick(4); i > 0; i--)
 		random_grant(policy, ARRAY_ADD(policy->block, policy->n_block));
+	for (unsigned i = pick(4); i > 0; i--)
+		random_test(policy);
 	policy->settings.local_users = pick(2) ? LOCAL_USERS_ROOT : LOCAL_USERS_ALL;
 	policy->settings.connections = pick(3) ? 4096 : pick(CONNECTIONS_MAX);
 	return policy;
