@@ -33,18 +33,21 @@ outside()
 		sort -u)
 	[ -n "$archive" ] || skip "this machine's apt knows no Debian archive, or has not been updated"
 	directory=$(mktemp -d)
-	trap 'rm -rf --one-file-system "$directory"' EXIT
+	trap 'wait; rm -rf --one-file-system "$directory"' EXIT
 	trap 'exit 1' HUP INT TERM
 	root=$directory/root
 
 	# What the package depends on, of several ways the first, and what this test looks with.
 	build first '' || return
+	version=$(dpkg-deb -f "$directory"/first/spr_*.deb Version)
+	DEB_BUILD_OPTIONS=noopt build second "$version+1" & # another program, and sooner there
+	second=$!
 	wanted=$(dpkg-deb -f "$directory"/first/spr_*.deb Depends | sed 's/([^)]*)//g; s/|[^,]*//g; s/ //g')
 	mmdebstrap --quiet --variant=minbase --include="$wanted,nftables,iproute2" '' "$root" - <<<"$archive" \
 		>"$directory/mmdebstrap.log" 2>&1 ||
 		skip "no Debian from the archive: $(grep -v '^I: ' "$directory/mmdebstrap.log" | tail -n 1)"
-	build second "$(dpkg-deb -f "$directory"/first/spr_*.deb Version)+1" || return
 	inspect
+	wait "$second" || exit 1
 
 	mkdir "$root/try"
 	cp "$0" "$root/try/"
@@ -53,6 +56,10 @@ outside()
 	done
 	unshare --net --mount --pid --fork --kill-child=KILL --root="$root" --wd=/ \
 		/bin/bash /try/check_deb.sh inside || failed=1
+	# The exit keeps process 1 outside.
+	# shellcheck disable=SC2016
+	unshare --net --mount --pid --fork --kill-child=KILL bash -c \
+		'mount -t proc proc "$1/proc" && chroot "$1" /bin/bash /try/check_deb.sh chrooted; exit' sh "$root" || failed=1
 }
 
 # build FOLDER VERSION
@@ -68,9 +75,7 @@ build()
 
 inspect()
 {
-	version=$(sed -n "s/^  version: '\(.*\)',/\1/p" meson.build)
-	[ "$(dpkg-deb -f "$directory"/first/spr_*.deb Version)" = "$version" ] ||
-		complain "debian/changelog is not about the version of meson.build, $version"
+	grep -q "^  version: '$version'" meson.build || complain "debian/changelog: $version is not the version of meson.build"
 	if command -v lintian >/dev/null; then
 		lintian --allow-root --fail-on error,warning "$directory"/first/spr_*.changes || complain "lintian"
 	else
@@ -315,8 +320,22 @@ with_systemd()
 	left ''
 }
 
+# Seen from a system that was not booted the kernel is somebody else's: no daemon writes to it, as one that opens the state
+# folder would.
+chrooted()
+{
+	run dpkg -i /try/first.deb
+	mkdir /var/lib/spr
+	touch /var/lib/spr/active
+	run dpkg -r spr
+	[ ! -e /var/lib/spr/lock ] || complain "$step: a daemon was started in a chroot"
+	[ ! -e /var/lib/spr/active ] || complain "$step: would be active when installed again"
+	run dpkg -P spr
+}
+
 case ${1-} in
 inside) inside ;;
+chrooted) chrooted ;;
 *) outside ;;
 esac
 exit $failed
