@@ -13,6 +13,9 @@ LOG = /var/log/sprd.log
 SPRD_FLAGS =
 UP_FLAGS =
 
+# make deb: another version than that of debian/changelog
+DEB_VERSION =
+
 # make fuzz: for each fuzzer
 SECONDS = 60
 
@@ -50,6 +53,11 @@ uninstall:
 	@[ -n '$(DESTDIR)' ] || $(settings) tools/up down
 	@tools/uninstall '$(PREFIX)' '$(DESTDIR)'
 
+deb:
+	@tools/install-deps deb
+	tools/make-deb $(BUILD)/deb '$(DEB_VERSION)'
+	@$(give_back)
+
 test:
 	@tools/install-deps test
 	@tools/configure $(BUILD) tests=true
@@ -79,4 +87,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all configured programs install up down uninstall test demo lint format fuzz clean
+.PHONY: all configured programs install up down uninstall deb test demo lint format fuzz clean

@@ -8,5 +8,5 @@ if ! command -v shellcheck >/dev/null; then
 	echo "shellcheck is not installed"
 	exit 77
 fi
-find .ci tools tests dist -type f -exec awk 'FNR == 1 && /^#!\/bin\/(ba)?sh/ { print FILENAME }' {} + | sort |
+find .ci tools tests dist debian -type f -exec awk 'FNR == 1 && /^#!\/bin\/(ba)?sh/ { print FILENAME }' {} + | sort |
 	xargs shellcheck

@@ -185,8 +185,11 @@ static void wait_for_engine(struct daemon *daemon)
 static int start(struct daemon *daemon, struct error *error)
 {
 	const struct options *options = &daemon->options;
-	int r = store_open(options->state_folder, &daemon->store, error);
+	int r;
 
+	if (options->boot && !store_is_active(options->state_folder))
+		return 0;
+	r = store_open(options->state_folder, &daemon->store, error);
 	if (r < 0)
 		return r;
 	daemon->active = store_active(daemon->store);

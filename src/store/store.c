@@ -497,6 +497,13 @@ bool store_active(const struct store *store)
 	return faccessat(store->folder, ACTIVE_FILE, F_OK, 0) == 0;
 }
 
+bool store_is_active(const char *folder)
+{
+	char path[4096];
+
+	return snprintf(path, sizeof(path), "%s/" ACTIVE_FILE, folder) < (int)sizeof(path) && access(path, F_OK) == 0;
+}
+
 int store_set_active(struct store *store, bool active, struct error *error)
 {
 	int r;

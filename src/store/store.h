@@ -68,6 +68,8 @@ int store_before(struct store *store, int64_t number, struct revision *ret, stru
 int store_list(struct store *store, size_t limit, struct revision **ret, size_t *ret_n, struct error *error);
 
 bool store_active(const struct store *store);
+/* The same without opening it: nothing is made where nothing is. */
+bool store_is_active(const char *folder);
 int store_set_active(struct store *store, bool active, struct error *error);
 
 /* Where the policy is, for messages. */

@@ -65,7 +65,7 @@ static const struct refused {
 	{ TEXT("peers: []"), "p:1:1: the section 'peers' is not known in this version of spr: take it out" },
 	{ TEXT("tests: [{from: lan, to: nas, expect: maybe}]"),
 	  "p:1:38: unknown value 'maybe'; it can be one of: accept, drop" },
-	{ TEXT("tests: [{from: lan, to: nas:99999, expect: drop}]"), "p:1:25: '99999' is not a port: 1 to 65535" },
+	{ TEXT("tests: [{from: lan, to: nas:99999, expect: drop}]"), "p:1:25: port 99999 does not exist: ports go from 1 to 65535, without leading zeros" },
 	{ TEXT("tests: [{from: lan, to: nas:80-90/tcp, expect: drop}]"),
 	  "p:1:9: test: a test asks for one port: make a test of each that matters" },
 	{ TEXT("tests: [{from: group:nobody, to: nas, expect: drop}]"),
