@@ -16,7 +16,7 @@ import pytest
 from attacks import PUB4, SIX6, connect
 from conftest import Stage
 from probes import CLOSED_WAIT, OPEN_WAIT, Flood, _receive, ping, talk, tcp_open, udp, udp_arrived, udp_socket
-from spr import Follow
+from spr import Follow, merged
 from scene import (HOST4, HOST6, INTERNET4, INTERNET6, LAN4, LAN6, NEIGHBOUR4, PRIVATE4, PRIVATE6, TRUSTED4, Scene)
 
 SERVICES = ["tcp:0.0.0.0:80", "tcp:0.0.0.0:9999", "udp:0.0.0.0:9999"]
@@ -719,6 +719,42 @@ def test_sessions_of_which_only_the_server_talks(built):
         assert [name for name, pair in cut.items() if hears(*pair)] == []
         assert [name for name, pair in keep.items() if not hears(*pair)] == []
         stage.spr.stop()
+
+
+@pytest.mark.parametrize("options", [[], ["--protection", "copies"]], ids=["auto", "copies"])
+def test_boot(options, built):
+    """The order of a boot: the closed rules, the network, Docker; the daemon last of all. Nothing opens in between."""
+    with Scene(docker="later") as scene:
+        stage = Stage(scene, *options)
+        spr = stage.spr
+        allowed = {"allow": [{"from": "upstream", "to": "container:pub", "ports": ["9999/tcp"]}]}
+        spr.start()
+        spr.apply(merged(allowed))
+        spr.up()
+        assert scene.machine.run(*spr.arguments("--boot"), check=False).returncode == 1, "beside a daemon that runs"
+        spr.stop()
+        scene.router.run("nft", "delete", "table", "inet", "spr")
+        scene.router.run("nft", "flush", "ruleset")
+        scene.router.ip("link set eth0 down", "link set br-lan down")
+        for _ in range(2):  # the second finds the rules there, and changes nothing
+            assert scene.machine.run(*spr.arguments("--boot")).returncode == 0
+        assert "drop-no-grant" in scene.router.run("nft", "list", "table", "inet", "spr")
+        scene.router.ip("link set eth0 up", "link set br-lan up", f"addr replace {HOST6}/64 dev eth0", f"addr replace {LAN6}/64 dev br-lan",
+                        "route replace default via 10.99.0.1")
+        with Flood(scene, "neighbour", PUB4, 9999, 50) as flood, Flood(scene, "neighbour", HOST4, 9053, 100) as other:
+            scene.start_docker()
+            time.sleep(ARP)
+            spr.start()
+            spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+            time.sleep(0.5)
+            assert flood.stop() > 500 and other.stop() > 500
+            assert udp_arrived(scene.pub) == 0
+        assert stage.is_open(connect("neighbour", PUB4, 9999, "pub"))
+        assert stage.is_open(connect("pub", INTERNET4, 80, "internet"))
+        spr.down()
+        spr.stop()
+        assert scene.machine.run(*spr.arguments("--boot")).returncode == 0
+        assert "spr" not in scene.router.run("nft", "list", "tables"), "nothing is to be closed after `spr down`"
 
 
 def test_docker_comes_later(built):

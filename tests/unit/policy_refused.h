@@ -70,7 +70,7 @@ static const struct refused {
 	  "p:1:9: test: a test asks for one port: make a test of each that matters" },
 	{ TEXT("tests: [{from: group:nobody, to: nas, expect: drop}]"),
 	  "p:1:16: test: the group 'nobody' has no entry in groups: add {name: nobody} there" },
-	{ TEXT("tests: [{from: lan, expect: drop}]"), "p:1:9: an entry of tests needs the key 'to'" },
+	{ TEXT("tests: [{from: lan, expect: drop}]"), "p:1:9: an entry of tests needs the key 'to': one selector, and a port if need be, such as nas:445" },
 	{ TEXT("groups:"), "p:1:1: the section 'groups' is empty: write [], or take it out" },
 	{ TEXT("groups: ~\n"), "p:1:1: the section 'groups' is empty: write [], or take it out" },
 	{ TEXT("settings:\n"), "p:1:1: the section 'settings' is empty: write {}, or take it out" },
