@@ -17,6 +17,8 @@ enum status {
 	STATUS_USAGE = 2,
 	STATUS_NO_DAEMON = 3,
 	STATUS_DROP = 4, /* explain */
+	STATUS_WARNING = 5, /* doctor */
+	STATUS_CRITICAL = 6, /* doctor */
 };
 
 enum option_index {
@@ -34,6 +36,8 @@ enum option_index {
 	OPTION_FILE,
 	OPTION_FOLLOW,
 	OPTION_MEMBER,
+	OPTION_ALL,
+	OPTION_STATE_DIR,
 	_OPTION_MAX,
 };
 
@@ -62,6 +66,8 @@ struct verb {
 	enum status (*status)(const json_t *result);
 	/* With --follow: goes on after the answer, instead of showing it. */
 	enum status (*follow)(const struct command *command, struct api_client *client);
+	/* Makes the result itself: the verb works without the daemon, and may ask it by the socket. NULL: it is called. */
+	int (*local)(const struct command *command, json_t **ret_result, struct error *error);
 };
 
 extern const struct verb verbs[];
@@ -103,5 +109,8 @@ int log_build(const struct command *command, json_t *request, struct error *erro
 void log_show(const struct command *command, const json_t *result);
 enum status log_status(const json_t *result);
 enum status log_follow(const struct command *command, struct api_client *client);
+int doctor_local(const struct command *command, json_t **ret_result, struct error *error);
+void doctor_show(const struct command *command, const json_t *result);
+enum status doctor_status(const json_t *result);
 
 #endif

@@ -69,6 +69,29 @@ static enum status cannot_connect(const char *path, const struct error *error)
 	}
 }
 
+static enum status answer(const struct command *command, const json_t *result)
+{
+	const struct verb *verb = command->verb;
+
+	if (command->options[OPTION_JSON])
+		print_json(result, JSON_INDENT(2));
+	else
+		verb->show(command, result);
+	return verb->status ? verb->status(result) : STATUS_DONE;
+}
+
+static enum status perform_here(const struct command *command)
+{
+	_cleanup_(json_decrefp) json_t *result = NULL;
+	struct error error = { 0 };
+
+	if (command->verb->local(command, &result, &error) < 0) {
+		print_failure(error.text);
+		return STATUS_REFUSED;
+	}
+	return answer(command, result);
+}
+
 static enum status perform(const struct command *command, json_t *request)
 {
 	const struct verb *verb = command->verb;
@@ -85,11 +108,7 @@ static enum status perform(const struct command *command, json_t *request)
 	}
 	if (verb->follow && command->options[OPTION_FOLLOW])
 		return verb->follow(command, client);
-	if (command->options[OPTION_JSON])
-		print_json(result, JSON_INDENT(2));
-	else
-		verb->show(command, result);
-	return verb->status ? verb->status(result) : STATUS_DONE;
+	return answer(command, result);
 }
 
 static enum status run(int argc, char **argv)
@@ -127,6 +146,8 @@ static enum status run(int argc, char **argv)
 		command.options[OPTION_SOCKET] = getenv("SPR_SOCKET");
 	if (!command.options[OPTION_SOCKET] || !*command.options[OPTION_SOCKET])
 		command.options[OPTION_SOCKET] = API_SOCKET;
+	if (command.verb->local)
+		return perform_here(&command);
 	r = command_request(&command, &request, &error);
 	if (r == -EINVAL)
 		return wrong_usage(command.verb, &error);

@@ -30,6 +30,8 @@ static const struct option_row {
 	[OPTION_FILE] = { "file", 'f', "FILE" },
 	[OPTION_FOLLOW] = { "follow", 'f', NULL },
 	[OPTION_MEMBER] = { "member", 0, "NAME" },
+	[OPTION_ALL] = { "all", 0, NULL },
+	[OPTION_STATE_DIR] = { "state-dir", 0, "FOLDER" },
 };
 
 /* What getopt wants, for the options of a mask. */

@@ -157,5 +157,7 @@ CALL(call_status)
 		"overlays", interfaces_with(daemon->model, ROLE_OVERLAY), "resolver",
 		daemon->inventory->resolver.family ? addr_text(&daemon->inventory->resolver, resolver) : NULL, "drops",
 		drops, "notes", report_notes(daemon));
+	if (daemon->problem[0] && *ret_result)
+		json_object_set_new(*ret_result, "problem", json_string(daemon->problem));
 	return *ret_result ? 0 : error_memory(error);
 }
