@@ -14,7 +14,7 @@ static const struct check checks[] = {
 	{ "active", "spr is up", SEVERITY_WARNING, 0, check_active },
 	{ "enforced", "the kernel holds what policy says", SEVERITY_CRITICAL, 0, check_problem },
 	{ "table", "the kernel has a table of spr where spr is up, and none where it is not", SEVERITY_CRITICAL, CHECK_ROOT, check_table },
-	{ "protection", "rules are protected from others as well as this kernel can", SEVERITY_WARNING, CHECK_ROOT,
+	{ "protection", "rules are protected from others as well as this kernel can", SEVERITY_CRITICAL, CHECK_ROOT,
 	  check_protection },
 	{ "kernel", "the kernel has what the rules need", SEVERITY_CRITICAL, CHECK_ROOT, check_kernel },
 	{ "engine", "sprd hears of containers", SEVERITY_WARNING, 0, check_engine },
@@ -29,7 +29,7 @@ static const struct check checks[] = {
 	{ "docker-user", "Docker's rules accept what spr accepted", SEVERITY_WARNING, CHECK_ROOT, check_docker_user },
 
 	/* other firewalls: firewall.c */
-	{ "boot-rules", "no file of rules that is loaded at boot interferes with spr", SEVERITY_CRITICAL, CHECK_ROOT,
+	{ "boot-rules", "no file of rules that is loaded at boot interferes with spr", SEVERITY_WARNING, CHECK_ROOT,
 	  check_boot_rules },
 	{ "other-firewall", "no other firewall is enabled", SEVERITY_NOTICE, 0, check_other_firewall },
 

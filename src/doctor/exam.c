@@ -337,9 +337,7 @@ int exam_protection(struct exam *exam, enum nft_protection *ret)
 	if (!exam->doctor->privileged)
 		return -ENODATA;
 	if (look_known(exam) && (exam->spr.there || exam->owned.there)) {
-		*ret = exam->spr.owned && exam->spr.persistent ? NFT_PERSIST :
-		       exam->owned.there		       ? NFT_COPIES :
-								 NFT_PLAIN;
+		*ret = exam->spr.persistent ? NFT_PERSIST : exam->owned.there ? NFT_COPIES : NFT_PLAIN;
 		return 0;
 	}
 	if (!scratch_known(exam) || exam->scratch.parts[SCRATCH_NFTABLES].code)

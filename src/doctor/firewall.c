@@ -23,7 +23,7 @@ struct boot_file {
 /* The next word of an nft file, "" at its end. Comments are left out; a quoted text is one word. */
 static const char *next_word(const char **text, char word[WORD_MAX])
 {
-	static const char separators[] = " \t\r\n;{},=";
+	static const char separators[] = " \t\r\n;{},";
 	const char *at = *text;
 	size_t length = 0;
 
@@ -38,7 +38,7 @@ static const char *next_word(const char **text, char word[WORD_MAX])
 
 		length = end ? (size_t)(end - at) + 1 : strlen(at);
 	} else {
-		length = strcspn(at, " \t\r\n;{},=#\"'");
+		length = strcspn(at, " \t\r\n;{},#\"'");
 	}
 	*text = at + length;
 	snprintf(word, WORD_MAX, "%.*s", (int)(length < WORD_MAX ? length : WORD_MAX - 1), at);
@@ -123,18 +123,18 @@ static void report_boot_file(struct exam *exam, const struct boot_file *file)
 	int r;
 
 	if (file->own)
-		found(exam, enabled ? SEVERITY_CRITICAL : SEVERITY_WARNING,
+		found(exam, SEVERITY_WARNING,
 		      "take the tables spr and spr-owned out of it: sprd writes them itself. To save your own: nft list "
 		      "table FAMILY NAME",
-		      "%s holds a table of spr: it cannot be loaded, and fails as a whole, so that at the next boot your "
-		      "own rules are missing%s",
-		      file->own_path, enabled ? "" : " if it is loaded");
+		      "%s holds a table of spr: while spr is up it cannot be loaded, and fails as a whole, your own rules "
+		      "with it; at boot it brings back what spr had then, until sprd is ready",
+		      file->own_path);
 	if (!file->flush)
 		return;
 	r = exam_protection(exam, &protection);
 	if (r == 0 && protection == NFT_PERSIST)
 		return;
-	found(exam, r == 0 && protection == NFT_PLAIN ? SEVERITY_WARNING : SEVERITY_NOTICE,
+	found(exam, r == 0 && protection == NFT_PLAIN && enabled ? SEVERITY_WARNING : SEVERITY_NOTICE,
 	      "name the tables it is about: `table FAMILY NAME`, `delete table FAMILY NAME`",
 	      "%s flushes the whole ruleset each time it is loaded%s", file->flush_path,
 	      r < 0		       ? "; before Linux 6.9 that takes tables of spr away" :

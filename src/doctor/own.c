@@ -86,6 +86,12 @@ void check_protection(struct exam *exam)
 			      protection_names[best]);
 		return;
 	}
+	if (!exam->spr.owned && !exam->owned.owned && !exam->doctor->status) {
+		found(exam, SEVERITY_WARNING, start_it,
+		      "nobody owns the table of spr, since sprd does not run: who flushes or changes it now opens what it "
+		      "closes");
+		return;
+	}
 	if (exam_protection(exam, &have) < 0)
 		return;
 	if (have > best)
@@ -98,6 +104,9 @@ void check_protection(struct exam *exam)
 	else if (have == NFT_PLAIN)
 		found(exam, SEVERITY_WARNING, "Linux 5.12 or newer, better 6.9",
 		      "the protection is plain: what others flush is open until sprd puts it back");
+	else if (!exam->spr.owned)
+		found(exam, SEVERITY_CRITICAL, "systemctl restart sprd",
+		      "sprd runs, but nobody owns the table of spr in this network namespace: it is not the daemon's");
 }
 
 void check_kernel(struct exam *exam)
