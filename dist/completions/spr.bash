@@ -29,6 +29,7 @@ _spr_options()
 	publish) echo '--force --remove --port --to' ;;
 	apply) echo '--force --file' ;;
 	log) echo '--follow --member' ;;
+	doctor) echo '--all --state-dir' ;;
 	esac
 	echo '--json --socket --help'
 }
@@ -50,7 +51,7 @@ _spr_words()
 _spr()
 {
 	local cur prev verb='' count=0 word i choices=''
-	local verbs='up down status list join leave grant revoke allow block publish role apply export explain log help'
+	local verbs='up down status list join leave grant revoke allow block publish role apply export explain log doctor help'
 
 	# Taken from the line itself: bash splits words at ':', spr does not.
 	local line=${COMP_LINE:0:COMP_POINT}
@@ -62,7 +63,7 @@ _spr()
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		word=${words[i]}
 		case $word in
-		--socket | --for | --comment | --port | --to | --file | --member) ((i++)) ;;
+		--socket | --for | --comment | --port | --to | --file | --member | --state-dir) ((i++)) ;;
 		-f) [[ $verb == apply ]] && ((i++)) ;;
 		-*) ;;
 		*) if [[ -z $verb ]]; then verb=$word; else ((count++)); fi ;;
@@ -70,7 +71,7 @@ _spr()
 	done
 
 	case $prev in
-	--socket | --file) compopt -o default; return ;;
+	--socket | --file | --state-dir) compopt -o default; return ;;
 	-f) [[ $verb == apply ]] && { compopt -o default; return; } ;;
 	--for | --comment | --port) return ;;
 	--to) choices=$(_spr_selectors) ;;

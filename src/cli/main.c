@@ -84,8 +84,11 @@ static enum status perform_here(const struct command *command)
 {
 	_cleanup_(json_decrefp) json_t *result = NULL;
 	struct error error = { 0 };
+	int r = command->verb->local(command, &result, &error);
 
-	if (command->verb->local(command, &result, &error) < 0) {
+	if (r == -EINVAL)
+		return wrong_usage(command->verb, &error);
+	if (r < 0) {
 		print_failure(error.text);
 		return STATUS_REFUSED;
 	}

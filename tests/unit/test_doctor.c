@@ -786,6 +786,28 @@ static void test_every_check_has_a_scene(void **state)
 	}
 }
 
+/* The manual names every check. */
+static void test_manual(void **state)
+{
+	FILE *file = fopen(TEST_SOURCE_ROOT "/docs/man/spr.1", "re");
+	_cleanup_(json_decrefp) json_t *report = NULL;
+	static char manual[1 << 20];
+	char item[100];
+	json_t *finding;
+	size_t i;
+
+	assert_non_null(file);
+	assert_true(fread(manual, 1, sizeof(manual) - 1, file) > 0);
+	fclose(file);
+	make_machine();
+	report = examine(UP, 0, true);
+	json_array_foreach(json_object_get(report, "findings"), i, finding) {
+		snprintf(item, sizeof(item), " %s", text_of(finding, "id"));
+		if (!strstr(manual, item))
+			fail_msg("spr.1 does not name %s", text_of(finding, "id"));
+	}
+}
+
 static json_int_t count_of(const json_t *report, const char *severity)
 {
 	return json_integer_value(json_object_get(json_object_get(report, "counts"), severity));
@@ -929,6 +951,7 @@ int main(void)
 		cmocka_unit_test(test_well),
 		cmocka_unit_test(test_scenes),
 		cmocka_unit_test(test_every_check_has_a_scene),
+		cmocka_unit_test(test_manual),
 		cmocka_unit_test(test_not_root),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_hostile_files),
