@@ -148,13 +148,11 @@ void check_docker_backend(struct exam *exam)
 	      "accepts: what you open stays closed by Docker");
 }
 
-/* Whether a list of NAME=VALUE has the variable, and not as an empty or false one. */
+/* Whether a list of NAME=VALUE, each with its NUL, has the variable as Docker wants it. */
 static bool raw_is_off(const char *list, size_t length)
 {
-	size_t name = strlen(RAW_VARIABLE);
-
 	for (const char *entry = list; entry < list + length; entry += strlen(entry) + 1)
-		if (strncmp(entry, RAW_VARIABLE "=", name + 1) == 0 && strcmp(entry + name + 1, "1") == 0)
+		if (strcmp(entry, RAW_VARIABLE "=1") == 0)
 			return true;
 	return false;
 }

@@ -19,7 +19,7 @@ static json_t *text_json(const char *text)
 	json_t *json = text ? json_string(text) : json_null();
 	_cleanup_free_ char *copy = NULL;
 
-	if (json)
+	if (json || !text)
 		return json;
 	copy = strdup(text);
 	for (char *c = copy; c && *c; c++)
@@ -101,6 +101,13 @@ bool exam_exists(const struct exam *exam, const char *path)
 	return lstat(exam_path(exam, path, full), &status) == 0;
 }
 
+static int failure(void)
+{
+	int code = errno;
+
+	return code > 0 ? -code : -EIO;
+}
+
 static int read_bounded(int fd, char **ret, size_t *ret_length)
 {
 	_cleanup_free_ char *text = NULL;
@@ -121,7 +128,7 @@ static int read_bounded(int fd, char **ret, size_t *ret_length)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return -errno;
+			return failure();
 		if (n == 0)
 			break;
 		used += (size_t)n;
@@ -143,7 +150,7 @@ int exam_read(const struct exam *exam, const char *path, char **ret, size_t *ret
 
 	fd = open(exam_path(exam, path, full), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &status) < 0)
-		return -errno;
+		return failure();
 	if (!S_ISREG(status.st_mode))
 		return -EINVAL;
 	return read_bounded(fd, ret, ret_length);

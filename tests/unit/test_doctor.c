@@ -890,8 +890,7 @@ static void test_hostile_status(void **state)
 		"{}",
 		"[]",
 		"{'active': 'yes', 'engine': [], 'counts': 5, 'problem': [], 'resolver': {}}",
-		"{'active': true, 'engine': {'name': 5, 'state': {}, 'version': 28, 'socket': []}, 'counts': {'networks': "
-		"'1'}}",
+		"{'active': true, 'engine': {'name': 5, 'state': {}, 'version': 28, 'socket': []}, 'counts': [1]}",
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(statuses); i++) {
