@@ -101,13 +101,6 @@ bool exam_exists(const struct exam *exam, const char *path)
 	return lstat(exam_path(exam, path, full), &status) == 0;
 }
 
-static int failure(void)
-{
-	int code = errno;
-
-	return code > 0 ? -code : -EIO;
-}
-
 static int read_bounded(int fd, char **ret, size_t *ret_length)
 {
 	_cleanup_free_ char *text = NULL;
@@ -128,7 +121,7 @@ static int read_bounded(int fd, char **ret, size_t *ret_length)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return failure();
+			return -errno;
 		if (n == 0)
 			break;
 		used += (size_t)n;
@@ -150,7 +143,7 @@ int exam_read(const struct exam *exam, const char *path, char **ret, size_t *ret
 
 	fd = open(exam_path(exam, path, full), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0 || fstat(fd, &status) < 0)
-		return failure();
+		return -errno;
 	if (!S_ISREG(status.st_mode))
 		return -EINVAL;
 	return read_bounded(fd, ret, ret_length);
@@ -163,7 +156,7 @@ long exam_sysctl(const struct exam *exam, const char *path)
 	long value;
 
 	if (snprintf(full, sizeof(full), "/proc/sys/%s", path) >= (int)sizeof(full) ||
-	    exam_read(exam, full, &text, NULL) < 0)
+	    exam_read(exam, full, &text, NULL) < 0 || !text)
 		return -1;
 	errno = 0;
 	value = strtol(text, &end, 10);
@@ -210,7 +203,7 @@ static void match_process(struct exam *exam, const char *name, void *data)
 	if (wanted->number || *end || number <= 0)
 		return;
 	snprintf(path, sizeof(path), "/proc/%ld/comm", number);
-	if (exam_read(exam, path, &command, NULL) < 0)
+	if (exam_read(exam, path, &command, NULL) < 0 || !command)
 		return;
 	command[strcspn(command, "\n")] = '\0';
 	if (strcmp(command, wanted->command) == 0)
