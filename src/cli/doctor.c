@@ -8,6 +8,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 
+#define STATUS_SECONDS 5
 #define STATE_FOLDER "/var/lib/spr"
 
 /* What sprd says of itself, or why it does not: 0 or a negative errno. */
@@ -18,7 +19,10 @@ static int ask_status(const char *socket, json_t **ret)
 	struct error error = { 0 };
 	int r = request ? api_client_connect(socket, &client, &error) : -ENOMEM;
 
-	return r < 0 ? r : api_client_call(client, request, ret, &error);
+	if (r < 0)
+		return r;
+	api_client_limit(client, STATUS_SECONDS);
+	return api_client_call(client, request, ret, &error);
 }
 
 int doctor_local(const struct command *command, json_t **ret_result, struct error *error)

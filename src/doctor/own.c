@@ -20,6 +20,9 @@ void check_daemon(struct exam *exam)
 		return;
 	if (daemon_refuses(exam))
 		unchecked(exam, "only root and the group spr may ask sprd: run this with sudo");
+	else if (exam->doctor->status_error == -EAGAIN)
+		found(exam, SEVERITY_WARNING, "systemctl restart sprd; its rules stay meanwhile",
+		      "sprd runs, but does not answer: nobody follows what changes");
 	else if (exam->doctor->status_error != -ENOENT && exam->doctor->status_error != -ECONNREFUSED)
 		found(exam, SEVERITY_WARNING, "look at its log: journalctl -u sprd",
 		      "sprd does not answer as it should: %s", strerror(-exam->doctor->status_error));

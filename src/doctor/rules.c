@@ -235,17 +235,23 @@ static bool accepts_ours(const char *line)
 	return strstr(line, mark) && strstr(line, "-j ACCEPT");
 }
 
-/* -1: there is no DOCKER-USER; else whether our rule is in it. */
-static int docker_user_state(char *listing)
+enum docker_user { NO_DOCKER, NO_CHAIN, NO_RULE, RULE_THERE };
+
+static enum docker_user docker_user_state(char *listing)
 {
+	enum docker_user state = NO_DOCKER;
 	char *rest = listing, *line;
-	int state = -1;
 
 	while ((line = next_line(&rest))) {
-		if (strncmp(line, ":DOCKER-USER ", 13) == 0 && state < 0)
-			state = 0;
+		enum docker_user is = NO_DOCKER;
+
 		if (strncmp(line, "-A DOCKER-USER ", 15) == 0 && accepts_ours(line))
-			state = 1;
+			is = RULE_THERE;
+		else if (strncmp(line, ":DOCKER-USER ", 13) == 0)
+			is = NO_RULE;
+		else if (strncmp(line, ":DOCKER-ISOLATION-", 18) == 0 || strncmp(line, ":DOCKER-FORWARD ", 16) == 0)
+			is = NO_CHAIN;
+		state = is > state ? is : state;
 	}
 	return state;
 }
@@ -254,13 +260,19 @@ void check_docker_user(struct exam *exam)
 {
 	for (size_t i = 0; i < ELEMENTSOF(iptables) && exam_active(exam); i++) {
 		_cleanup_free_ char *listing = listing_of(exam, &iptables[i]);
+		enum docker_user state = docker_user_state(listing);
 
-		if (docker_user_state(listing) == 0)
+		if (state == NO_RULE)
 			found(exam, SEVERITY_WARNING,
 			      "systemctl restart sprd; if that does not help, iptables in the PATH of sprd is another "
 			      "one than Docker's",
 			      "the chain DOCKER-USER lacks the rule that accepts what spr accepted (%s): Docker's own "
 			      "rules may still drop it",
+			      iptables[i].save);
+		else if (state == NO_CHAIN)
+			found(exam, SEVERITY_WARNING, "docker network create spr-again; docker network rm spr-again",
+			      "Docker's rules are there without its chain DOCKER-USER, where spr tells what it accepted "
+			      "(%s): Docker may still drop it. Some versions make the chain only with a new network",
 			      iptables[i].save);
 	}
 }

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from difflib import unified_diff
 
 import pytest
@@ -58,6 +59,14 @@ def named(stage):
         if finding["severity"] in ("critical", "warning", "not checked"):
             bad.setdefault(finding["id"], finding["severity"])
     return code, bad
+
+
+def well_again(stage):
+    """After a while: sprd puts its rule into Docker's chain by itself."""
+    until = time.monotonic() + 10
+    while named(stage)[1] and time.monotonic() < until:
+        time.sleep(0.1)
+    assert named(stage)[1] == {}
 
 
 def test_well(stage, well):
@@ -198,7 +207,10 @@ def test_all_at_once(stage, well):
 
 @pytest.mark.daemon_may_die
 def test_flushed_while_dead(stage, well):
-    """The worst: up, but nothing in the kernel."""
+    """
+    The worst: up, but nothing in the kernel. And what is left of it: this Docker does not make DOCKER-USER again before it
+    makes a network; what the doctor says to do about that, helps.
+    """
     stage.closed()
     stage.spr.stop(signal.SIGKILL)
     stage.scene.router.run("nft", "flush", "ruleset")
@@ -210,7 +222,38 @@ def test_flushed_while_dead(stage, well):
         stage.spr.start()
         repair(stage.scene)
         stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
-    assert named(stage)[1] == {}
+    assert named(stage)[1] in ({"docker-user": "warning"}, {})
+    made = stage.scene.docker.network("again", ["172.30.7.0/24"], bridge="br-again")
+    stage.scene.docker.call("DELETE", f"/networks/{made}")
+    well_again(stage)
+
+
+def test_daemon_hangs(stage, well):
+    """A daemon that does not answer is a finding, and holds nobody up."""
+    stage.closed()
+    os.kill(stage.spr.pid, signal.SIGSTOP)
+    try:
+        code, bad = named(stage)
+    finally:
+        os.kill(stage.spr.pid, signal.SIGCONT)
+        os.kill(stage.spr.process.pid, signal.SIGCONT)  # nsenter stops with what it runs
+    assert (code, bad["daemon"]) == (5, "warning")
+
+
+def test_docker_user(stage, well):
+    """Our rule in Docker's chain is gone, and sprd is not there to put it back."""
+    stage.closed()
+    stage.spr.stop()
+    try:
+        listing = stage.scene.router.run("iptables", "-S", "DOCKER-USER")
+        ours = [line.split()[1:] for line in listing.splitlines() if "ACCEPT" in line]
+        assert len(ours) == 1
+        stage.scene.router.run("iptables", "-D", *ours[0])
+        assert named(stage)[1]["docker-user"] == "warning"
+    finally:
+        stage.spr.start()
+        stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+    well_again(stage)
 
 
 @pytest.mark.parametrize("protection, expected", [("copies", {"protection": "warning"}),

@@ -414,10 +414,17 @@ static void docker_user_bare(void)
 {
 	machine.compat = "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -j RETURN\nCOMMIT\n";
 }
+static void docker_user_missing(void)
+{
+	machine.compat = "*filter\n:DOCKER - [0:0]\n:DOCKER-ISOLATION-STAGE-1 - [0:0]\n-A DOCKER-ISOLATION-STAGE-1 -j "
+			 "RETURN\nCOMMIT\n";
+}
 static void docker_user_ours(void)
 {
-	machine.compat = "*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -m mark --mark 0x8000000/0x8000000 -j ACCEPT\n"
-			 "-A DOCKER-USER -j RETURN\nCOMMIT\n";
+	machine.compat =
+		"*filter\n:DOCKER-USER - [0:0]\n:DOCKER-ISOLATION-STAGE-1 - [0:0]\n-A DOCKER-USER -m mark --mark "
+		"0x8000000/0x8000000 -j ACCEPT\n"
+		"-A DOCKER-USER -j RETURN\nCOMMIT\n";
 }
 
 static void wrong_clock(void)
@@ -554,7 +561,8 @@ static const struct scene scenes[] = {
 	{ "daemon", "warning", "not running: what is closed", NULL, "", -ENOENT },
 	{ "daemon", "warning", "not running: what is closed", NULL, "", -ECONNREFUSED },
 	{ "daemon", "notice", "not running", left_off, "", -ENOENT },
-	{ "daemon", "warning", "does not answer", NULL, "", -EPROTO },
+	{ "daemon", "warning", "runs, but does not answer", NULL, "", -EAGAIN },
+	{ "daemon", "warning", "does not answer as it should", NULL, "", -EPROTO },
 	{ "daemon", "not checked", "the group spr", NULL, "", -EACCES },
 	{ "active", "warning", "closes nothing", not_active, DOWN },
 	{ "active", "warning", "closes nothing", left_off, "", -ENOENT },
@@ -609,6 +617,8 @@ static const struct scene scenes[] = {
 	{ "iptables-both", "notice", "both hold", both_kinds, .files = { { "/proc/net/ip_tables_names", "filter\n" } } },
 	{ "iptables-both", "ok", "", legacy_empty, .files = { { "/proc/net/ip_tables_names", "filter\n" } } },
 	{ "docker-user", "warning", "lacks the rule", docker_user_bare },
+	{ "docker-user", "warning", "without its chain", docker_user_missing },
+	{ "docker-user", "ok", "", docker_user_missing, DOWN },
 	{ "docker-user", "ok", "", docker_user_ours },
 
 	{ "boot-rules", "warning", "/etc/nftables.conf holds a table of spr", NULL,
