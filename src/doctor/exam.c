@@ -188,6 +188,17 @@ void names_add(struct names *names, const char *name)
 		snprintf(names->text + used, sizeof(names->text) - used, ", ...");
 }
 
+/* Whether a process lives in another network than we do: a Docker within a container, say. */
+static bool lives_elsewhere(const struct exam *exam, long number)
+{
+	char path[64], full[EXAM_PATH_MAX], theirs[64], ours[64];
+	ssize_t length, own = readlink(exam_path(exam, "/proc/self/ns/net", full), ours, sizeof(ours));
+
+	snprintf(path, sizeof(path), "/proc/%ld/ns/net", number);
+	length = readlink(exam_path(exam, path, full), theirs, sizeof(theirs));
+	return own > 0 && length > 0 && (own != length || memcmp(ours, theirs, (size_t)own) != 0);
+}
+
 struct wanted_process {
 	const char *command;
 	long number;
@@ -206,7 +217,7 @@ static void match_process(struct exam *exam, const char *name, void *data)
 	if (exam_read(exam, path, &command, NULL) < 0 || !command)
 		return;
 	command[strcspn(command, "\n")] = '\0';
-	if (strcmp(command, wanted->command) == 0)
+	if (strcmp(command, wanted->command) == 0 && !lives_elsewhere(exam, number))
 		wanted->number = number;
 }
 

@@ -68,7 +68,7 @@ struct names {
 };
 void names_add(struct names *names, const char *name);
 
-/* Whether a process with this command name runs; its number. */
+/* The number of a process with this command name in this network namespace; 0: there is none. */
 long exam_process(struct exam *exam, const char *command);
 
 /* Whether a service of systemd is enabled, by its links. */

@@ -674,6 +674,12 @@ static const struct scene scenes[] = {
 	{ "docker-raw", "notice", "DOCKER_INSECURE", NULL,
 	  .files = { { "/etc/systemd/system/docker.service.d/raw.conf",
 		       "[Service]\nEnvironment=DOCKER_INSECURE_NO_IPTABLES_RAW=1\n" } } },
+	{ "docker-raw", "ok", "", NULL, /* that Docker is in a container */
+	  .files = { { "/proc/77/environ", "DOCKER_INSECURE_NO_IPTABLES_RAW=1|" }, { "/proc/77/ns/net", "-> net:[2]" },
+		     { "/proc/self/ns/net", "-> net:[1]" } } },
+	{ "docker-raw", "notice", "", NULL,
+	  .files = { { "/proc/77/environ", "DOCKER_INSECURE_NO_IPTABLES_RAW=1|" }, { "/proc/77/ns/net", "-> net:[1]" },
+		     { "/proc/self/ns/net", "-> net:[1]" } } },
 	{ "docker-raw", "ok", "", NULL,
 	  .files = { { "/proc/77/environ", "XDOCKER_INSECURE_NO_IPTABLES_RAW=1|DOCKER_INSECURE_NO_IPTABLES_RAW=0|" } } },
 	{ "docker-tcp", "critical", "tcp://0.0.0.0:2375", NULL,
