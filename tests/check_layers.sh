@@ -4,12 +4,12 @@
 set -eu
 cd "$(dirname "$0")/../src"
 
-order='base policy inventory verdict ruleset kernel engine store api'
+order='base policy inventory verdict ruleset kernel engine store api doctor'
 programs='daemon cli'
 
 # "header: the layers that may include it"
 libraries='
-jansson.h: policy engine api daemon cli
+jansson.h: policy engine api doctor daemon cli
 yaml.h: policy
 sqlite3.h: store
 uv.h: engine api daemon

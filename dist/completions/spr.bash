@@ -32,6 +32,7 @@ _spr_options()
 	edit) echo '--force --comment --confirm' ;;
 	plan) echo '--force --file' ;;
 	log) echo '--follow --member' ;;
+	doctor) echo '--all --state-dir' ;;
 	esac
 	echo '--json --socket --help'
 }
@@ -53,7 +54,7 @@ _spr_words()
 _spr()
 {
 	local cur prev verb='' count=0 word i choices=''
-	local verbs='up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log help'
+	local verbs='up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log doctor help'
 
 	# Taken from the line itself: bash splits words at ':', spr does not.
 	local line=${COMP_LINE:0:COMP_POINT}
@@ -65,7 +66,7 @@ _spr()
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		word=${words[i]}
 		case $word in
-		--socket | --for | --comment | --confirm | --port | --to | --file | --member) ((i++)) ;;
+		--socket | --for | --comment | --confirm | --port | --to | --file | --member | --state-dir) ((i++)) ;;
 		-f) [[ $verb == apply || $verb == plan ]] && ((i++)) ;;
 		-*) ;;
 		*) if [[ -z $verb ]]; then verb=$word; else ((count++)); fi ;;
@@ -73,7 +74,7 @@ _spr()
 	done
 
 	case $prev in
-	--socket | --file) compopt -o default; return ;;
+	--socket | --file | --state-dir) compopt -o default; return ;;
 	-f) [[ $verb == apply || $verb == plan ]] && { compopt -o default; return; } ;;
 	--for | --comment | --confirm | --port) return ;;
 	--to) choices=$(_spr_selectors) ;;

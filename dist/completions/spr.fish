@@ -21,7 +21,7 @@ function __spr_on
     __fish_seen_subcommand_from $argv
 end
 
-set -l verbs up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log help
+set -l verbs up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log doctor help
 
 complete -c spr -f
 complete -c spr -l json -d 'print the answer as JSON'
@@ -51,6 +51,7 @@ complete -c spr -n "not __spr_on $verbs" -a rollback -d 'go back to a revision'
 complete -c spr -n "not __spr_on $verbs" -a export -d 'print the policy'
 complete -c spr -n "not __spr_on $verbs" -a explain -d 'say whether something may pass, and why'
 complete -c spr -n "not __spr_on $verbs" -a log -d 'show what is dropped'
+complete -c spr -n "not __spr_on $verbs" -a doctor -d 'check what weakens the protection'
 complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
 
 complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role apply plan edit rollback' -l force -d 'also when it cuts your own session'
@@ -64,6 +65,8 @@ complete -c spr -n '__spr_on publish' -l to -x -a '(__spr_selectors)' -d 'who ma
 complete -c spr -n '__spr_on apply plan' -s f -l file -r -F -d 'the policy'
 complete -c spr -n '__spr_on log' -s f -l follow -d 'as it happens'
 complete -c spr -n '__spr_on log' -l member -x -a '(__spr_members)' -d 'only of one'
+complete -c spr -n '__spr_on doctor' -l all -d 'what is in order too'
+complete -c spr -n '__spr_on doctor' -l state-dir -r -F -d 'of sprd'
 
 complete -c spr -n '__spr_on list' -a 'containers networks interfaces groups rules flows'
 complete -c spr -n '__spr_on join leave' -a '(__spr_members) (__spr_names groups)'

@@ -35,6 +35,14 @@ int api_client_connect(const char *path, struct api_client **ret, struct error *
 	return 0;
 }
 
+void api_client_limit(struct api_client *client, unsigned seconds)
+{
+	struct timeval limit = { .tv_sec = seconds };
+
+	(void)setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	(void)setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+}
+
 /* A daemon that refuses hangs up early, after saying why: a broken pipe is not the end, its answer may be there. */
 static int send_line(struct api_client *client, const char *text, size_t length, struct error *error)
 {

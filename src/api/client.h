@@ -13,6 +13,9 @@ struct api_client;
 /* Connects, waiting. -ENOENT or -ECONNREFUSED: no daemon listens there; -EACCES: the file's mode keeps us out. */
 int api_client_connect(const char *path, struct api_client **ret, struct error *error);
 
+/* From now on calls wait at most so long for each piece of an answer: -EAGAIN. Without it they wait for ever. */
+void api_client_limit(struct api_client *client, unsigned seconds);
+
 /*
  * Sends a request and waits for its answer; events that come before it are dropped. The result is the caller's. An
  * error of the daemon comes with its code and message. -ECONNRESET: it hung up; -EPROTO: it does not speak this

@@ -17,6 +17,8 @@ enum status {
 	STATUS_USAGE = 2,
 	STATUS_NO_DAEMON = 3,
 	STATUS_DROP = 4, /* explain */
+	STATUS_WARNING = 5, /* doctor */
+	STATUS_CRITICAL = 6, /* doctor */
 };
 
 enum option_index {
@@ -36,6 +38,8 @@ enum option_index {
 	OPTION_MEMBER,
 	OPTION_DRY_RUN,
 	OPTION_CONFIRM,
+	OPTION_ALL,
+	OPTION_STATE_DIR,
 	_OPTION_MAX,
 };
 
@@ -117,5 +121,8 @@ int log_build(const struct command *command, json_t *request, struct error *erro
 void log_show(const struct command *command, const json_t *result);
 enum status log_status(const json_t *result);
 enum status log_follow(const struct command *command, struct api_client *client);
+int doctor_local(const struct command *command, json_t **ret_result, struct error *error);
+void doctor_show(const struct command *command, const json_t *result);
+enum status doctor_status(const json_t *result);
 
 #endif

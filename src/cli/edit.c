@@ -181,6 +181,7 @@ static int edit_once(struct editing *editing, json_t **ret_result, struct error 
 	print_failure(error->text);
 	if (write_text(editing->path, error->text, text, NULL) >= 0 && ask_again())
 		return 1;
+	error->code = ECANCELED; /* the usage was right */
 	return error_wrap(error, "what you wrote is in %s; not accepted", editing->path);
 }
 

@@ -35,6 +35,8 @@ static const struct option_row {
 	[OPTION_MEMBER] = { "member", 0, "NAME" },
 	[OPTION_DRY_RUN] = { "dry-run", 'n', NULL },
 	[OPTION_CONFIRM] = { "confirm", 0, "TIME" },
+	[OPTION_ALL] = { "all", 0, NULL },
+	[OPTION_STATE_DIR] = { "state-dir", 0, "FOLDER" },
 };
 
 /* What getopt wants, for the options of a mask. */

@@ -13,6 +13,7 @@
 #define APPLY (CHANGE | OPTION_BIT(OPTION_FILE))
 #define PLAN (FORCE | OPTION_BIT(OPTION_FILE))
 #define LOG (OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_MEMBER))
+#define DOCTOR (OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_STATE_DIR))
 #define MANY 64
 
 /* What a verb is: spr(1), the completions and `spr help` follow this table. */
@@ -66,6 +67,8 @@ const struct verb verbs[] = {
 	  0, 2, 2, false, explain_build, explain_show, explain_status, NULL },
 	{ "log", "[-f] [--member NAME]", "show what was dropped lately, or with -f as it happens",
 	  LOG, 0, 0, false, log_build, log_show, log_status, log_follow },
+	{ "doctor", "[--all] [--state-dir FOLDER]", "check what undoes or weakens the protection",
+	  DOCTOR, 0, 0, false, NULL, doctor_show, doctor_status, NULL, NULL, doctor_local },
 };
 /* clang-format on */
 const size_t n_verbs = ELEMENTSOF(verbs);

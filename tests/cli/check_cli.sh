@@ -75,6 +75,8 @@ expect 2 'unknown option --frob' --frob
 expect 2 'usage: spr'
 expect 0 '  no-grant  tcp  tv ' log
 expect 2 'log -f' log --member old
+expect 2 "'state' does not begin with" doctor --state-dir state
+expect 2 'does not know what to do' doctor tv
 expect 0 'usage: spr allow' help allow
 expect 0 'usage: spr allow' allow --help
 expect 0 'publish' help

@@ -3,6 +3,7 @@
 
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import threading
@@ -170,6 +171,38 @@ def test_stale_base(stage, up):
     stage.spr.command(*ALLOW)
     with pytest.raises(SprError, match="meanwhile"):
         stage.spr.call("apply", text=yaml.safe_dump(merged()), name="x", base=base, force=True)
+
+
+def edit(stage, script, **options):
+    path = f"{stage.scene.folder}/editor"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(f"#!/bin/sh\n{script}\n")
+    os.chmod(path, 0o755)
+    return stage.spr.command("edit", "--force", environment={"VISUAL": "", "EDITOR": path}, **options)
+
+
+def test_edit(stage, up):
+    """What was saved in the editor becomes the policy; what is refused is kept, with the reason in it."""
+    assert "nothing changed" in edit(stage, "true").stdout
+    text = "allow: [{from: upstream, to: container:pub, ports: [9999/tcp]}]"
+    assert "opens" in edit(stage, f'echo "{text}" >>"$1"').stdout
+    assert stage.is_open(DIRECT)
+    number = stage.spr.status()["revision"]
+    done = edit(stage, 'echo "bluck: [{from: lan, to: host}]" >>"$1"', check=False)
+    path = re.search(r"/tmp/spr-policy-\w+\.yaml", done.stderr).group()
+    assert done.returncode == 1 and "did you mean 'block'" in done.stderr
+    with open(path, encoding="utf-8") as file:
+        kept = file.read()
+    os.unlink(path)
+    assert kept.startswith("#! policy:") and kept.endswith("bluck: [{from: lan, to: host}]\n") and "9999/tcp" in kept
+    assert stage.spr.status()["revision"] == number and stage.is_open(DIRECT)
+    done = edit(stage, 'exit 3', check=False)
+    assert done.returncode == 1
+    os.unlink(re.search(r"/tmp/spr-policy-\w+\.yaml", done.stderr).group())
+    other = f"{stage.spr.arguments()[0].replace('sprd', 'spr')} --socket {stage.spr.socket} block container:bob internet"
+    done = edit(stage, f'{other} >/dev/null; echo "groups: [{{name: x}}]" >>"$1"', check=False)
+    assert done.returncode == 1 and "meanwhile" in done.stderr
+    os.unlink(re.search(r"/tmp/spr-policy-\w+\.yaml", done.stderr).group())
 
 
 # --- crashes and disks -------------------------------------------------------------------------------------------
