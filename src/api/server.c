@@ -357,8 +357,8 @@ static void ignore_sigpipe(void)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
-int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
-	       struct error *error)
+int api_open(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
+	     struct error *error)
 {
 	struct api *api = calloc(1, sizeof(*api));
 	int r;
@@ -380,13 +380,33 @@ int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, 
 	uv_pipe_init(loop, &api->listener, 0);
 	api->listener.data = api;
 	r = uv_pipe_open(&api->listener, api->file.fd);
-	if (r == 0) {
-		api->file.fd = -1; /* the handle's now */
-		r = uv_listen((uv_stream_t *)&api->listener, API_CONNECTIONS_MAX, on_connection);
-	}
 	if (r < 0) {
 		api_close(api);
 		return error_set(error, -r, "cannot listen on %s: %s", path, uv_strerror(r));
+	}
+	api->file.fd = -1; /* the handle's now */
+	*ret = api;
+	return 0;
+}
+
+int api_start(struct api *api, struct error *error)
+{
+	int r = uv_listen((uv_stream_t *)&api->listener, API_CONNECTIONS_MAX, on_connection);
+
+	return r < 0 ? error_set(error, -r, "cannot listen on %s: %s", api->file.path, uv_strerror(r)) : 0;
+}
+
+int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
+	       struct error *error)
+{
+	struct api *api = NULL;
+	int r = api_open(loop, path, calls, n, data, &api, error);
+
+	if (r == 0)
+		r = api_start(api, error);
+	if (r < 0) {
+		api_close(api);
+		return r;
 	}
 	*ret = api;
 	return 0;

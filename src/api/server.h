@@ -43,6 +43,11 @@ struct api_call {
 int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
 	       struct error *error);
 
+/* The same in two steps: one makes the socket file, when nobody is served yet; the other needs no right to files. */
+int api_open(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
+	     struct error *error);
+int api_start(struct api *api, struct error *error);
+
 /*
  * Sends {"event": event} to each subscriber that `wants` it (NULL: to all). One that would have more than
  * API_QUEUE_MAX unread is disconnected instead.

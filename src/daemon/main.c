@@ -18,7 +18,7 @@
 
 static const char usage[] =
 	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
-	"            [--protection auto|copies|plain] [--log-level 0-7] [--version]\n";
+	"            [--protection auto|copies|plain] [--no-sandbox[=LAYER,...]] [--log-level 0-7] [--version]\n";
 
 static int parse_protection(const char *text, enum nft_protection *ret)
 {
@@ -43,6 +43,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "resolv-conf", required_argument, NULL, 'r' },
 		{ "protection", required_argument, NULL, 'p' },
 		{ "log-level", required_argument, NULL, 'l' },
+		{ "no-sandbox", optional_argument, NULL, 'S' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "version", no_argument, NULL, 'v' },
 		{ "help", no_argument, NULL, 'h' },
@@ -76,6 +77,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 'l':
 			log_set_level(atoi(optarg));
+			break;
+		case 'S':
+			if (sandbox_parse_layers(optarg, &options->no_sandbox) < 0)
+				return -EINVAL;
 			break;
 		case 'f':
 			break;
@@ -171,8 +176,11 @@ static void wait_for_engine(struct daemon *daemon)
 static int start(struct daemon *daemon, struct error *error)
 {
 	const struct options *options = &daemon->options;
-	int r = store_open(options->state_folder, &daemon->store, error);
+	int r = confine_prepare(daemon, error);
 
+	if (r < 0)
+		return r;
+	r = store_open(options->state_folder, &daemon->store, error);
 	if (r < 0)
 		return r;
 	r = load_policy(daemon, error);
@@ -190,6 +198,12 @@ static int start(struct daemon *daemon, struct error *error)
 	r = watch_start(daemon, error);
 	if (r < 0)
 		return r;
+	r = api_open(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
+	if (r < 0)
+		return r;
+	r = confine_enter(daemon, error); /* from here on nothing but what sandbox.c allows */
+	if (r < 0)
+		return r;
 	daemon->active = store_active(daemon->store);
 	if (!options->no_docker)
 		r = engine_start(&docker_engine, &daemon->loop, options->docker, daemon->inventory, engine_changed,
@@ -200,7 +214,7 @@ static int start(struct daemon *daemon, struct error *error)
 	r = daemon_refresh(daemon, error);
 	if (r < 0)
 		return r;
-	return api_listen(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
+	return api_start(daemon->api, error);
 }
 
 static void stop(struct daemon *daemon)
@@ -209,6 +223,7 @@ static void stop(struct daemon *daemon)
 	if (daemon->engine)
 		engine_stop(daemon->engine);
 	watch_stop(daemon);
+	docker_user_stop(daemon);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
 	droplog_close(daemon->droplog);
@@ -224,6 +239,7 @@ static void stop(struct daemon *daemon)
 	inventory_free(daemon->inventory);
 	free(daemon->routes);
 	free(daemon->ended);
+	helper_close(&daemon->files);
 	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)
 		json_decref(daemon->recent[i]);
 }

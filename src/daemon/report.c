@@ -129,6 +129,7 @@ json_t *report_notes(const struct daemon *daemon)
 			     "the table is not protected from other programs: what they change is put right at once");
 	sentence_add(notes, "containers of one network can still forge each other's addresses: spr sees which bridge a "
 			    "packet comes from, not yet which port of it");
+	confine_notes(daemon, notes);
 	note_networks(daemon, notes);
 	note_docker(daemon, notes);
 	note_model(daemon, notes);
@@ -149,9 +150,9 @@ CALL(call_status)
 	if (r < 0)
 		return r;
 	*ret_result = json_pack(
-		"{s:s, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:O, s:o}", "version", SPR_VERSION, "active",
+		"{s:s, s:b, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:O, s:o}", "version", SPR_VERSION, "active",
 		daemon->active, "protection", daemon->active ? protection_names[nft_protection(daemon->nft)] : "none",
-		"since", (json_int_t)daemon->since, "engine", engine_to_json(daemon), "counts", counts(daemon),
+		"sandbox", confine_layers(daemon), "since", (json_int_t)daemon->since, "engine", engine_to_json(daemon), "counts", counts(daemon),
 		"waiting", interfaces_with(daemon->model, ROLE_NONE), "uplinks",
 		interfaces_with(daemon->model, ROLE_UPLINK), "lans", interfaces_with(daemon->model, ROLE_LAN),
 		"overlays", interfaces_with(daemon->model, ROLE_OVERLAY), "resolver",
