@@ -78,8 +78,9 @@ void confine_notes(const struct daemon *daemon, json_t *notes)
 		if (daemon->sandbox.why[i][0])
 			sentence_add(notes, "sprd runs without %s: %s", sandbox_layer_names[i], daemon->sandbox.why[i]);
 	if (daemon->docker_user.pid <= 0)
-		sentence_add(notes, "the process that keeps the rule in DOCKER-USER has ended: Docker may drop what the "
-				    "policy accepts. Restart sprd");
+		sentence_add(notes,
+			     "the process that keeps the rule in DOCKER-USER has ended: Docker may drop what the "
+			     "policy accepts. Restart sprd");
 	if (daemon->files.pid <= 0)
 		sentence_add(notes, "the process that reads the resolver configuration and Docker's files has ended: "
 				    "changes of the resolver are not seen. Restart sprd");

@@ -40,8 +40,8 @@ int sandbox_parse_layers(const char *text, unsigned *ret)
 	while (*text) {
 		size_t length = strcspn(text, ","), i = 0;
 
-		while (i < _SANDBOX_MAX && (strlen(sandbox_layer_names[i]) != length ||
-					    strncmp(sandbox_layer_names[i], text, length) != 0))
+		while (i < _SANDBOX_MAX &&
+		       (strlen(sandbox_layer_names[i]) != length || strncmp(sandbox_layer_names[i], text, length) != 0))
 			i++;
 		if (i == _SANDBOX_MAX)
 			return -EINVAL;

@@ -25,32 +25,61 @@ static const char *const allowed[] = {
 	"pwritev2", "read", "readv", "sync_file_range", "write", "writev",
 	/* paths, within landlock; no chmod or chown by path, which landlock does not hold */
 	"access", "faccessat", "faccessat2", "fchmod", "fchown", "getcwd", "getdents64", "lstat", "mkdir", "mkdirat",
-	"open", "openat", "readlink", "readlinkat", "rename", "renameat", "renameat2", "rmdir", "stat", "statfs", "statx",
-	"umask", "unlink", "unlinkat", "utimensat",
+	"open", "openat", "readlink", "readlinkat", "rename", "renameat", "renameat2", "rmdir", "stat", "statfs",
+	"statx", "umask", "unlink", "unlinkat", "utimensat",
 	/* waiting */
 	"epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd2", "inotify_add_watch",
 	"inotify_init1", "inotify_rm_watch", "pipe", "pipe2", "poll", "ppoll", "pselect6", "select", "signalfd4",
 	"timerfd_create", "timerfd_gettime", "timerfd_settime",
 	/* sockets that are there: socket and socketpair are below */
-	"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recvfrom", "recvmmsg",
-	"recvmsg", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown",
+	"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recvfrom",
+	"recvmmsg", "recvmsg", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown",
 	/* time and chance */
 	"clock_getres", "clock_gettime", "clock_nanosleep", "getrandom", "gettimeofday", "nanosleep", "time",
 	/* this process and its threads: clone is below */
-	"exit", "exit_group", "futex", "get_robust_list", "getegid", "geteuid", "getgid", "getgroups", "getpid", "getppid",
-	"getpriority", "getresgid", "getresuid", "getrusage", "gettid", "getuid", "membarrier", "restart_syscall", "rseq",
-	"rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sched_getaffinity",
-	"sched_yield", "set_robust_list", "set_tid_address", "setpriority", "sigaltstack", "sysinfo", "uname", "wait4",
-	"waitid"
+	"exit", "exit_group", "futex", "get_robust_list", "getegid", "geteuid", "getgid", "getgroups", "getpid",
+	"getppid", "getpriority", "getresgid", "getresuid", "getrusage", "gettid", "getuid", "membarrier",
+	"restart_syscall", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
+	"sched_getaffinity", "sched_yield", "set_robust_list", "set_tid_address", "setpriority", "sigaltstack",
+	"sysinfo", "uname", "wait4", "waitid"
 };
 
-static const char *const deadly[] = {
-	"add_key", "bpf", "chroot", "delete_module", "execve", "execveat", "finit_module", "fsconfig", "fsmount", "fsopen",
-	"fspick", "init_module", "ioperm", "iopl", "kexec_file_load", "kexec_load", "keyctl", "mount", "mount_setattr",
-	"move_mount", "open_by_handle_at", "open_tree", "perf_event_open", "pivot_root", "process_vm_readv",
-	"process_vm_writev", "ptrace", "quotactl", "reboot", "request_key", "setns", "swapoff", "swapon", "umount2", "unshare",
-	"userfaultfd"
-};
+static const char *const deadly[] = { "add_key",
+				      "bpf",
+				      "chroot",
+				      "delete_module",
+				      "execve",
+				      "execveat",
+				      "finit_module",
+				      "fsconfig",
+				      "fsmount",
+				      "fsopen",
+				      "fspick",
+				      "init_module",
+				      "ioperm",
+				      "iopl",
+				      "kexec_file_load",
+				      "kexec_load",
+				      "keyctl",
+				      "mount",
+				      "mount_setattr",
+				      "move_mount",
+				      "open_by_handle_at",
+				      "open_tree",
+				      "perf_event_open",
+				      "pivot_root",
+				      "process_vm_readv",
+				      "process_vm_writev",
+				      "ptrace",
+				      "quotactl",
+				      "reboot",
+				      "request_key",
+				      "setns",
+				      "swapoff",
+				      "swapon",
+				      "umount2",
+				      "unshare",
+				      "userfaultfd" };
 
 /* Allowed when one argument, under the mask, is the value. Several rows of one call: one of them is enough. */
 static const struct condition {
