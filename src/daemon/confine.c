@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "daemon/daemon.h"
@@ -20,6 +21,9 @@ int confine_prepare(struct daemon *daemon, struct error *error)
 	const struct options *options = &daemon->options;
 	int r = helper_start(&file_helper, options->no_sandbox, options->resolv_conf, &daemon->files, error);
 
+	/* Libraries that read a file once, at their first use. */
+	json_object_seed(0);
+	tzset();
 	docker_files = &daemon->files;
 	docker_file_opener = open_docker_file;
 	return r < 0 ? r : docker_user_start(daemon, error);
