@@ -235,6 +235,30 @@ static void connection_run(struct connection *connection, const char *line, size
 		json_decref(request.subscription);
 }
 
+#define INPUT_SMALL (1u << 20) /* one such is always taken */
+
+/* Whether the room for a request may double: each is bounded, and so are all of them together. */
+static bool input_may_grow(const struct connection *connection)
+{
+	const struct line_buffer *input = &connection->input;
+	size_t limit = API_INPUT_MAX + (connection->peer.uid == 0 ? API_INPUT_ROOT : 0), sum = input->room;
+	const struct connection *other;
+
+	if (input->used < input->room || input->room < INPUT_SMALL)
+		return true;
+	DL_FOREACH(connection->api->connections, other)
+		sum += other->input.room;
+	return sum <= limit;
+}
+
+/* The last answer of a connection. */
+static void connection_refuse(struct connection *connection, const struct error *error)
+{
+	uv_read_stop((uv_stream_t *)&connection->pipe);
+	connection->ending = true;
+	connection_answer_error(connection, error);
+}
+
 static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	struct connection *connection = handle->data;
@@ -242,7 +266,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buff
 	size_t size = 0;
 
 	(void)suggested;
-	if (line_buffer_reserve(&connection->input, &room, &size) < 0)
+	if (!input_may_grow(connection) || line_buffer_reserve(&connection->input, &room, &size) < 0)
 		size = 0; /* on_read() gets UV_ENOBUFS */
 	*buffer = uv_buf_init(room, (unsigned)size);
 }
@@ -250,6 +274,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buff
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
 	struct connection *connection = stream->data;
+	struct error error;
 
 	(void)buffer;
 	if (n > 0) {
@@ -258,6 +283,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 	} else if (n == UV_EOF && !connection->subscription) {
 		connection->ended = true;
 		connection_serve(connection);
+	} else if (n == UV_ENOBUFS) {
+		error_set(&error, EBUSY, "too much is being sent to sprd at once: try again");
+		connection_refuse(connection, &error);
 	} else if (n < 0) {
 		connection_close(connection);
 	}
@@ -282,10 +310,8 @@ static void connection_serve(struct connection *connection)
 		uv_read_stop(stream);
 		connection_run(connection, line, length);
 	} else {
-		uv_read_stop(stream);
-		connection->ending = true;
 		error_set(&error, EMSGSIZE, "the request is longer than %u MiB", API_LINE_MAX >> 20);
-		connection_answer_error(connection, &error);
+		connection_refuse(connection, &error);
 	}
 }
 

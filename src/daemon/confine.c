@@ -21,9 +21,7 @@ int confine_prepare(struct daemon *daemon, struct error *error)
 	const struct options *options = &daemon->options;
 	int r = helper_start(&file_helper, options->no_sandbox, options->resolv_conf, &daemon->files, error);
 
-	/* Libraries that read a file once, at their first use. */
-	json_object_seed(0);
-	tzset();
+	tzset(); /* reads a file at its first use, and then no more */
 	docker_files = &daemon->files;
 	docker_file_opener = open_docker_file;
 	return r < 0 ? r : docker_user_start(daemon, error);
@@ -49,6 +47,7 @@ int confine_enter(struct daemon *daemon, struct error *error)
 	const struct sandbox_path paths[] = {
 		{ daemon->options.state_folder, SANDBOX_READ | SANDBOX_WRITE | SANDBOX_CREATE },
 		{ socket_folder, SANDBOX_REMOVE },
+		{ "/dev/urandom", SANDBOX_READ }, /* what seeds the tables of libraries */
 		{ "/proc/sys/net", SANDBOX_READ }, /* br_netfilter, connection tracking, IPv6: are they there? */
 		{ "/proc/self/net", SANDBOX_READ }, /* open sessions */
 	};

@@ -150,13 +150,14 @@ CALL(call_status)
 	if (r < 0)
 		return r;
 	*ret_result = json_pack(
-		"{s:s, s:b, s:s, s:o, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:O, s:o}", "version", SPR_VERSION, "active",
+		"{s:s, s:b, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s?, s:O, s:o}", "version", SPR_VERSION, "active",
 		daemon->active, "protection", daemon->active ? protection_names[nft_protection(daemon->nft)] : "none",
-		"sandbox", confine_layers(daemon), "since", (json_int_t)daemon->since, "engine", engine_to_json(daemon), "counts", counts(daemon),
+		"since", (json_int_t)daemon->since, "engine", engine_to_json(daemon), "counts", counts(daemon),
 		"waiting", interfaces_with(daemon->model, ROLE_NONE), "uplinks",
 		interfaces_with(daemon->model, ROLE_UPLINK), "lans", interfaces_with(daemon->model, ROLE_LAN),
 		"overlays", interfaces_with(daemon->model, ROLE_OVERLAY), "resolver",
 		daemon->inventory->resolver.family ? addr_text(&daemon->inventory->resolver, resolver) : NULL, "drops",
 		drops, "notes", report_notes(daemon));
+	json_object_set_new(*ret_result, "sandbox", confine_layers(daemon));
 	return *ret_result ? 0 : error_memory(error);
 }

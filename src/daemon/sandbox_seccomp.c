@@ -38,10 +38,9 @@ static const char *const allowed[] = {
 	"clock_getres", "clock_gettime", "clock_nanosleep", "getrandom", "gettimeofday", "nanosleep", "time",
 	/* this process and its threads: clone is below */
 	"exit", "exit_group", "futex", "get_robust_list", "getegid", "geteuid", "getgid", "getgroups", "getpid",
-	"getppid", "getresgid", "getresuid", "getrusage", "gettid", "getuid", "membarrier",
-	"restart_syscall", "rseq", "rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait",
-	"sched_getaffinity", "sched_yield", "set_robust_list", "set_tid_address", "sigaltstack",
-	"sysinfo", "uname", "wait4", "waitid"
+	"getppid", "getresgid", "getresuid", "getrusage", "gettid", "getuid", "membarrier", "restart_syscall", "rseq",
+	"rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigreturn", "rt_sigtimedwait", "sched_getaffinity",
+	"sched_yield", "set_robust_list", "set_tid_address", "sigaltstack", "sysinfo", "uname", "wait4", "waitid"
 };
 
 static const char *const deadly[] = { "add_key",
