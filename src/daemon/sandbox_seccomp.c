@@ -134,7 +134,7 @@ static int add_conditions(scmp_filter_ctx filter)
 	}
 	if (r >= 0) /* abort() */
 		r = add(filter, SCMP_ACT_ALLOW, "tgkill", &self);
-	if (r >= 0) /* libuv limits */
+	if (r >= 0) /* a limit is read, not set */
 		r = add(filter, SCMP_ACT_ALLOW, "prlimit64",
 			&(struct scmp_arg_cmp){ .arg = 2, .op = SCMP_CMP_EQ, .datum_a = 0 });
 	if (r >= 0) /* its flags are in memory and cannot be looked at: glibc then takes clone */
