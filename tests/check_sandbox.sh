@@ -156,6 +156,17 @@ holds "$(child sprd-files)" $none $none "$seccomp"
 holds "$(child sprd-iptables)" $net_both $net_both "$seccomp"
 [ "$seccomp" = 0 ] || [ -n "$(find "/proc/$daemon/fd" -lname /proc/sys/net)" ] || complain "a folder of /proc is not held"
 
+# The resolver configuration is a file that others replace by renaming another one.
+kill "$daemon"
+wait "$daemon"
+mkdir /run/etc
+echo nameserver 192.0.2.1 >/run/etc/resolv.conf
+by_hand --resolv-conf /run/etc/resolv.conf
+says '^resolver +192.0.2.1$'
+echo nameserver 192.0.2.2 >/run/etc/new
+mv /run/etc/new /run/etc/resolv.conf
+wait_for sh -c "$spr status | grep -q '192.0.2.2'"
+
 # A process that it started ends: said, and all else goes on.
 $spr up >/dev/null || complain "up: $(cat /run/log)"
 kill -KILL "$(child sprd-iptables)"

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdio.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,25 +21,42 @@ static void close_others(int fd)
 	close_range((unsigned)fd + 1, ~0U, 0);
 }
 
+/* The daemon's end decides how long this lives: a signal for the whole group or service is for the daemon. */
 static void enter(const struct helper_kind *kind, unsigned skip)
 {
 	struct sandbox_report report;
 	struct error error = { 0 };
 
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	prctl(PR_SET_NAME, kind->name);
 	if (sandbox_enter(&kind->profile, skip, &report, &error) < 0) {
 		log_error(kind->name, "%s", error.text);
 		_exit(1);
 	}
 }
 
-/* The daemon's end decides how long this lives: a signal for the whole group or service is for the daemon. */
+/* The parent waits for this: from here on nothing is done but within the sandbox. */
+static void tell_ready(int fd)
+{
+	(void)send(fd, "", 1, MSG_NOSIGNAL);
+}
+
+static bool wait_ready(int fd)
+{
+	ssize_t length;
+	char byte;
+
+	do
+		length = recv(fd, &byte, 1, 0);
+	while (length < 0 && errno == EINTR);
+	return length == 1;
+}
+
 static void serve(const struct helper_kind *kind, int fd, const char *argument)
 {
 	char message[MESSAGE_MAX];
 
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	prctl(PR_SET_NAME, kind->name);
 	for (;;) {
 		ssize_t length = recv(fd, message, kind->message_max, 0);
 
@@ -70,9 +87,15 @@ int helper_start(const struct helper_kind *kind, unsigned skip, const char *argu
 	if (pid == 0) {
 		close_others(fds[1]);
 		enter(kind, skip);
+		tell_ready(fds[1]);
 		serve(kind, fds[1], argument);
 	}
 	close(fds[1]);
+	if (!wait_ready(fds[0])) {
+		close(fds[0]);
+		waitpid(pid, NULL, 0);
+		return error_set(error, ECHILD, "%s: it ended at its start", kind->name);
+	}
 	*ret = (struct helper){ .pid = pid, .fd = fds[0] };
 	return 0;
 }

@@ -26,7 +26,10 @@ struct helper_kind {
 	size_t message_max;
 };
 
-/* `skip` is sandbox_enter()'s; `argument` is handed to each answer. */
+/*
+ * `skip` is sandbox_enter()'s; `argument` is handed to each answer. When this returns, the process is in its sandbox.
+ * -ECHILD: it could not enter it, and has said why on standard error.
+ */
 int helper_start(const struct helper_kind *kind, unsigned skip, const char *argument, struct helper *ret,
 		 struct error *error);
 

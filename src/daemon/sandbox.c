@@ -4,6 +4,7 @@
 #include <cap-ng.h>
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -99,23 +100,29 @@ static int drop_capabilities(const struct sandbox_profile *profile, struct error
 	return 0;
 }
 
+static int newest_landlock(const struct sandbox_profile *profile, struct error *error)
+{
+	return sandbox_landlock(profile, INT_MAX, error);
+}
+
 int sandbox_enter(const struct sandbox_profile *profile, unsigned skip, struct sandbox_report *ret, struct error *error)
 {
 	static int (*const layers[_SANDBOX_MAX])(const struct sandbox_profile *profile, struct error *error) = {
 		[SANDBOX_SECCOMP] = sandbox_seccomp,
-		[SANDBOX_LANDLOCK] = sandbox_landlock,
+		[SANDBOX_LANDLOCK] = newest_landlock,
 	};
 	/* Landlock first: seccomp does not allow it. */
 	static const enum sandbox_layer order[] = { SANDBOX_LANDLOCK, SANDBOX_SECCOMP };
 	struct sandbox_report report = { 0 };
-	int r = check_alone(error);
+	bool nothing = skip == (1U << _SANDBOX_MAX) - 1;
+	int r = nothing ? 0 : check_alone(error);
 
 	for (size_t i = 0; i < _SANDBOX_MAX; i++)
 		if (skip & 1U << i)
 			snprintf(report.why[i], sizeof(report.why[i]), "switched off by --no-sandbox");
 	if (r >= 0 && !report.why[SANDBOX_CAPABILITIES][0])
 		r = drop_capabilities(profile, error);
-	if (r >= 0 && skip != (1U << _SANDBOX_MAX) - 1 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (r >= 0 && !nothing && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		r = error_set(error, errno, "sandbox: no_new_privs: %s", strerror(errno));
 	if (r < 0)
 		return r;

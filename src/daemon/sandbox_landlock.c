@@ -75,7 +75,7 @@ static int allow(int ruleset, const struct sandbox_path *path, uint64_t handled)
 	return 0;
 }
 
-static struct ruleset handled_by(int version, const struct sandbox_profile *profile)
+static struct ruleset handled_by(int version)
 {
 	const char *notify = getenv("NOTIFY_SOCKET");
 	struct ruleset handled = { 0 };
@@ -99,7 +99,7 @@ static int none(const char *what, struct error *error)
 	return error_set(error, errno, "%s: %s", what, strerror(errno));
 }
 
-int sandbox_landlock(const struct sandbox_profile *profile, struct error *error)
+int sandbox_landlock(const struct sandbox_profile *profile, int most, struct error *error)
 {
 	int version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	_cleanup_close_ int ruleset = -1;
@@ -107,7 +107,7 @@ int sandbox_landlock(const struct sandbox_profile *profile, struct error *error)
 
 	if (version < 1)
 		return none("its version", error);
-	handled = handled_by(version, profile);
+	handled = handled_by(version < most ? version : most);
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &handled, sizeof(handled), 0);
 	if (ruleset < 0)
 		return none("a new ruleset", error);

@@ -12,6 +12,12 @@
 
 #include "daemon/sandbox_private.h"
 
+#if defined(__x86_64__) || defined(__aarch64__)
+#define KNOWN_MACHINE true
+#else
+#define KNOWN_MACHINE false
+#endif
+
 /*
  * What the daemon and its libraries call once it runs. What is in neither list fails with EPERM, what is in `deadly`
  * ends the process: no part of us calls it, so it is not us who does. The names are those of x86-64 and of arm64.
@@ -166,6 +172,10 @@ int sandbox_seccomp(const struct sandbox_profile *profile, struct error *error)
 
 	if (!filter)
 		return error_memory(error);
+	if (!KNOWN_MACHINE && !profile->starts_programs) {
+		seccomp_release(filter);
+		return error_set(error, EOPNOTSUPP, "there is no list of system calls for this kind of machine yet");
+	}
 	r = fill(filter, profile);
 	if (r >= 0)
 		r = seccomp_load(filter);
