@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -76,23 +77,22 @@ static int check_alone(struct error *error)
  */
 static int drop_capabilities(const struct sandbox_profile *profile, struct error *error)
 {
+	uint64_t held = 0;
 	bool bounds;
 
 	if (capng_get_caps_process() < 0)
 		return error_set(error, EIO, "sandbox: this process's capabilities cannot be read");
 	bounds = capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP);
-	for (int number = 0; number <= CAP_LAST_CAP; number++) {
-		bool keep = false;
+	for (size_t i = 0; i < profile->n_capabilities; i++)
+		if (capng_have_capability(CAPNG_PERMITTED, (unsigned)profile->capabilities[i]))
+			held |= 1ULL << profile->capabilities[i];
+	capng_clear(CAPNG_SELECT_BOTH);
+	for (size_t i = 0; i < profile->n_capabilities; i++) {
+		unsigned number = (unsigned)profile->capabilities[i];
 
-		for (size_t i = 0; i < profile->n_capabilities; i++)
-			keep |= profile->capabilities[i] == number;
-		if (!keep || !capng_have_capability(CAPNG_PERMITTED, (unsigned)number))
-			capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)number);
-		else
-			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, (unsigned)number);
-		capng_update(CAPNG_DROP, CAPNG_INHERITABLE | CAPNG_AMBIENT, (unsigned)number);
-		if (!keep)
-			capng_update(CAPNG_DROP, CAPNG_BOUNDING_SET, (unsigned)number);
+		capng_update(CAPNG_ADD, CAPNG_BOUNDING_SET, number);
+		if (held & 1ULL << number)
+			capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, number);
 	}
 	/* An ambient capability is an inheritable one as well, and goes with it. */
 	if (capng_apply(bounds ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS) < 0)
