@@ -18,6 +18,9 @@ libmnl/: kernel
 libnftnl/: kernel
 libnetfilter_conntrack/: kernel
 libnetfilter_log/: kernel
+seccomp.h: daemon
+cap-ng.h: daemon
+linux/landlock.h: daemon
 linux/netfilter/nf_tables.h: ruleset kernel
 linux/netfilter/nfnetlink: kernel
 linux/netlink.h: kernel

@@ -300,6 +300,30 @@ void api_hold(struct api *api, bool hold)
 	}
 }
 
+#define INPUT_SMALL (1u << 20) /* one such is always taken */
+
+/* Whether the room for a request may double: each is bounded, and so are all of them together. */
+static bool input_may_grow(const struct connection *connection)
+{
+	const struct line_buffer *input = &connection->input;
+	size_t limit = API_INPUT_MAX + (connection->peer.uid == 0 ? API_INPUT_ROOT : 0), sum = input->room;
+	const struct connection *other;
+
+	if (input->used < input->room || input->room < INPUT_SMALL)
+		return true;
+	DL_FOREACH(connection->api->connections, other)
+		sum += other->input.room;
+	return sum <= limit;
+}
+
+/* The last answer of a connection. */
+static void connection_refuse(struct connection *connection, const struct error *error)
+{
+	uv_read_stop((uv_stream_t *)&connection->pipe);
+	connection->ending = true;
+	connection_answer_error(connection, error);
+}
+
 static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
 	struct connection *connection = handle->data;
@@ -307,7 +331,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buff
 	size_t size = 0;
 
 	(void)suggested;
-	if (line_buffer_reserve(&connection->input, &room, &size) < 0)
+	if (!input_may_grow(connection) || line_buffer_reserve(&connection->input, &room, &size) < 0)
 		size = 0; /* on_read() gets UV_ENOBUFS */
 	*buffer = uv_buf_init(room, (unsigned)size);
 }
@@ -315,6 +339,7 @@ static void on_room_wanted(uv_handle_t *handle, size_t suggested, uv_buf_t *buff
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 {
 	struct connection *connection = stream->data;
+	struct error error;
 
 	(void)buffer;
 	if (n > 0) {
@@ -323,6 +348,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buffer)
 	} else if (n == UV_EOF && !connection->subscription) {
 		connection->ended = true;
 		connection_serve(connection);
+	} else if (n == UV_ENOBUFS) {
+		error_set(&error, EBUSY, "too much is being sent to sprd at once: try again");
+		connection_refuse(connection, &error);
 	} else if (n < 0) {
 		connection_close(connection);
 	}
@@ -347,10 +375,8 @@ static void connection_serve(struct connection *connection)
 		uv_read_stop(stream);
 		connection_take_line(connection, line, length);
 	} else {
-		uv_read_stop(stream);
-		connection->ending = true;
 		error_set(&error, EMSGSIZE, "the request is longer than %u MiB", API_LINE_MAX >> 20);
-		connection_answer_error(connection, &error);
+		connection_refuse(connection, &error);
 	}
 }
 
@@ -422,8 +448,8 @@ static void ignore_sigpipe(void)
 	sigaction(SIGPIPE, &action, NULL);
 }
 
-int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
-	       struct error *error)
+int api_open(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
+	     struct error *error)
 {
 	struct api *api = calloc(1, sizeof(*api));
 	int r;
@@ -445,13 +471,33 @@ int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, 
 	uv_pipe_init(loop, &api->listener, 0);
 	api->listener.data = api;
 	r = uv_pipe_open(&api->listener, api->file.fd);
-	if (r == 0) {
-		api->file.fd = -1; /* the handle's now */
-		r = uv_listen((uv_stream_t *)&api->listener, API_CONNECTIONS_MAX, on_connection);
-	}
 	if (r < 0) {
 		api_close(api);
 		return error_set(error, -r, "cannot listen on %s: %s", path, uv_strerror(r));
+	}
+	api->file.fd = -1; /* the handle's now */
+	*ret = api;
+	return 0;
+}
+
+int api_start(struct api *api, struct error *error)
+{
+	int r = uv_listen((uv_stream_t *)&api->listener, API_CONNECTIONS_MAX, on_connection);
+
+	return r < 0 ? error_set(error, -r, "cannot listen on %s: %s", api->file.path, uv_strerror(r)) : 0;
+}
+
+int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
+	       struct error *error)
+{
+	struct api *api = NULL;
+	int r = api_open(loop, path, calls, n, data, &api, error);
+
+	if (r == 0)
+		r = api_start(api, error);
+	if (r < 0) {
+		api_close(api);
+		return r;
 	}
 	*ret = api;
 	return 0;

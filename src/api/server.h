@@ -33,17 +33,25 @@ struct api_call {
 #define API_CONNECTIONS_MAX 64
 #define API_CONNECTIONS_ROOT 8 /* of these, kept for root */
 #define API_QUEUE_MAX (4u << 20) /* bytes a subscriber may leave unread */
+#define API_INPUT_MAX (128u << 20) /* bytes that unfinished requests hold in all */
+#define API_INPUT_ROOT (64u << 20) /* beside these, kept for root */
 #define API_GROUP "spr"
 
 /*
  * Listens on a socket file, mode 0660, group spr where that group exists; the last directory of the path is made when
  * it is missing. What a dead daemon left is replaced. Served are root, the daemon's own user and members of the group.
  * The table of calls stays the caller's and must outlive the api. Each connection is answered in order, one request at
- * a time, and is not read while an answer is on its way. SIGPIPE is ignored from here on, unless it has a handler.
+ * a time, and is not read while an answer is on its way. What all of them have sent and not finished is bounded: over
+ * that, one that goes on sending is told so and disconnected. SIGPIPE is ignored from here on, unless it has a handler.
  * -EADDRINUSE: another sprd is running; -EEXIST: the path is something else than a socket; -ENAMETOOLONG.
  */
 int api_listen(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
 	       struct error *error);
+
+/* The same in two steps: one makes the socket file, when nobody is served yet; the other needs no right to files. */
+int api_open(uv_loop_t *loop, const char *path, const struct api_call *calls, size_t n, void *data, struct api **ret,
+	     struct error *error);
+int api_start(struct api *api, struct error *error);
 
 /*
  * Sends {"event": event} to each subscriber that `wants` it (NULL: to all). One that would have more than

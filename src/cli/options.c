@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/cli.h"
 #include "cli/session.h"
@@ -194,7 +195,7 @@ int command_parse(int argc, char **argv, struct command *ret, struct error *erro
 static int add_change(const struct command *command, json_t *request, struct error *error)
 {
 	const char *const *options = command->options;
-	const char *user = getenv("SUDO_USER");
+	const char *user = getuid() == 0 ? getenv("SUDO_USER") : getenv("USER");
 	_cleanup_free_ char *ssh = session_find();
 	time_t seconds;
 	int r = 0;

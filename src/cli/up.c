@@ -102,6 +102,15 @@ static void print_engine(const json_t *engine)
 	print_line(text);
 }
 
+/* The layers that hold the daemon itself; a note tells why one is missing. */
+static void print_sandbox(const json_t *layers)
+{
+	if (json_is_array(layers) && json_array_size(layers) == 0)
+		printf("%-11snone\n", "sandbox");
+	else if (layers)
+		print_field("sandbox", layers);
+}
+
 static void print_counts(const json_t *counts)
 {
 	const char *name;
@@ -157,6 +166,7 @@ void status_show(const struct command *command, const json_t *result)
 	print_field("uplinks", json_object_get(result, "uplinks"));
 	print_field("lans", json_object_get(result, "lans"));
 	print_field("resolver", json_object_get(result, "resolver"));
+	print_sandbox(json_object_get(result, "sandbox"));
 	print_counts(json_object_get(result, "counts"));
 	if (json_array_size(waiting) > 0) {
 		print_field("waiting", waiting);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -216,29 +215,24 @@ static int change_begin(struct change *given, struct api_request *request, struc
 	return API_LATER;
 }
 
-static char *name_of(uid_t uid)
-{
-	struct passwd entry, *found = NULL;
-	char buffer[4096], number[16];
-
-	if (getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found) == 0 && found)
-		return strdup(found->pw_name);
-	snprintf(number, sizeof(number), "%u", (unsigned)uid);
-	return strdup(number);
-}
-
-/* Who calls, as the kernel knows it; and whom sudo names, where root calls. */
+/* Who calls: the name is the caller's word, the number the kernel's. */
 static char *author_of(struct api_request *request, json_t *arguments)
 {
 	const char *user = json_string_value(json_object_get(arguments, "user"));
 	const struct api_peer *peer = request ? api_request_peer(request) : NULL;
 	char *author;
+	int r;
 
 	if (!peer)
 		return strdup("sprd");
-	if (peer->uid != 0 || !user || member_name_check(user, NULL) < 0 || strcmp(user, "root") == 0)
-		return name_of(peer->uid);
-	return asprintf(&author, "%s (root)", user) < 0 ? NULL : author;
+	if (user && (member_name_check(user, NULL) < 0 || strcmp(user, "root") == 0))
+		user = NULL;
+	if (peer->uid == 0)
+		r = asprintf(&author, "%s%s", user ? user : "root", user ? " (root)" : "");
+	else
+		r = asprintf(&author, "%s%suid %u%s", user ? user : "", user ? " (" : "", (unsigned)peer->uid,
+			     user ? ")" : "");
+	return r < 0 ? NULL : author;
 }
 
 static int argument_seconds(json_t *arguments, const char *key, time_t *ret, struct error *error)

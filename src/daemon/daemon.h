@@ -7,6 +7,8 @@
 #include <uv.h>
 
 #include "api/server.h"
+#include "daemon/helper.h"
+#include "daemon/sandbox.h"
 #include "engine/engine.h"
 #include "inventory/inventory.h"
 #include "kernel/conntrack.h"
@@ -26,6 +28,7 @@ struct options {
 	const char *resolv_conf;
 	const char *policy_file; /* the policy is kept there, and verbs do not change it; NULL: it is not */
 	enum nft_protection protection; /* at most */
+	unsigned no_sandbox; /* layers of the sandbox that are left out, bits 1 << SANDBOX_... */
 };
 
 /* A route that a rule asked for and we made. */
@@ -63,6 +66,9 @@ struct daemon {
 	struct droplog *droplog;
 	struct engine *engine;
 	struct api *api;
+	struct helper files, docker_user; /* processes outside the sandbox */
+	uv_poll_t docker_user_poll;
+	struct sandbox_report sandbox;
 
 	bool active;
 	bool dirty; /* inventory or policy changed since the ruleset was made */
@@ -104,8 +110,16 @@ bool flow_packet(const struct daemon *daemon, const struct flow *flow, struct pa
 /* grace.c: sessions from before connection tracking was. Begins at activation; hears what was dropped. */
 int grace_start(struct daemon *daemon, struct error *error);
 void grace_heard(struct daemon *daemon, const struct drop *drop);
+/* confine.c: what needs more than the sandbox gives is started first, and then the daemon enters it. */
+int confine_prepare(struct daemon *daemon, struct error *error);
+int confine_enter(struct daemon *daemon, struct error *error);
+/* For the status: the layers in force, and a sentence for each that is not, and for a helper that ended. */
+json_t *confine_layers(const struct daemon *daemon);
+void confine_notes(const struct daemon *daemon, json_t *notes);
 
 /* docker_user.c: the one rule in Docker's DOCKER-USER chain; asynchronous, harmless where there is no such chain. */
+int docker_user_start(struct daemon *daemon, struct error *error);
+void docker_user_stop(struct daemon *daemon);
 void docker_user_ensure(struct daemon *daemon, bool present);
 
 /* routes.c: the routes of rules with route_dst. */

@@ -18,7 +18,8 @@
 
 static const char usage[] =
 	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
-	"            [--policy-file PATH] [--protection auto|copies|plain] [--log-level 0-7] [--boot] [--version]\n";
+	"            [--policy-file PATH] [--protection auto|copies|plain] [--no-sandbox[=LAYER,...]] [--log-level 0-7]\n"
+	"            [--boot] [--version]\n";
 
 static int parse_protection(const char *text, enum nft_protection *ret)
 {
@@ -44,6 +45,7 @@ static int parse_options(int argc, char **argv, struct options *options)
 		{ "policy-file", required_argument, NULL, 'P' },
 		{ "protection", required_argument, NULL, 'p' },
 		{ "log-level", required_argument, NULL, 'l' },
+		{ "no-sandbox", optional_argument, NULL, 'S' },
 		{ "foreground", no_argument, NULL, 'f' },
 		{ "boot", no_argument, NULL, 'b' },
 		{ "version", no_argument, NULL, 'v' },
@@ -81,6 +83,10 @@ static int parse_options(int argc, char **argv, struct options *options)
 			break;
 		case 'l':
 			log_set_level(atoi(optarg));
+			break;
+		case 'S':
+			if (sandbox_parse_layers(optarg, &options->no_sandbox) < 0)
+				return -EINVAL;
 			break;
 		case 'f':
 			break;
@@ -189,6 +195,9 @@ static int start(struct daemon *daemon, struct error *error)
 
 	if (options->boot && !store_is_active(options->state_folder))
 		return 0;
+	r = confine_prepare(daemon, error);
+	if (r < 0)
+		return r;
 	r = store_open(options->state_folder, &daemon->store, error);
 	if (r < 0)
 		return r;
@@ -208,6 +217,13 @@ static int start(struct daemon *daemon, struct error *error)
 	r = watch_start(daemon, error);
 	if (r < 0)
 		return r;
+	if (!options->boot)
+		r = api_open(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
+	if (r < 0)
+		return r;
+	r = confine_enter(daemon, error); /* from here on nothing but what sandbox.c allows */
+	if (r < 0)
+		return r;
 	if (!options->no_docker && !options->boot)
 		r = engine_start(&docker_engine, &daemon->loop, options->docker, daemon->inventory, engine_changed,
 				 daemon, &daemon->engine, error);
@@ -219,7 +235,7 @@ static int start(struct daemon *daemon, struct error *error)
 	r = daemon_refresh(daemon, error);
 	if (r < 0 || options->boot)
 		return r;
-	return api_listen(&daemon->loop, options->socket, daemon_calls, n_daemon_calls, daemon, &daemon->api, error);
+	return api_start(daemon->api, error);
 }
 
 static void stop(struct daemon *daemon)
@@ -228,6 +244,7 @@ static void stop(struct daemon *daemon)
 	if (daemon->engine)
 		engine_stop(daemon->engine);
 	watch_stop(daemon);
+	docker_user_stop(daemon);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
 	droplog_close(daemon->droplog);
@@ -243,6 +260,7 @@ static void stop(struct daemon *daemon)
 	inventory_free(daemon->inventory);
 	free(daemon->routes);
 	free(daemon->ended);
+	helper_close(&daemon->files);
 	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)
 		json_decref(daemon->recent[i]);
 }

@@ -148,6 +148,7 @@ json_t *report_notes(const struct daemon *daemon)
 			     "the table is not protected from other programs: what they change is put right at once");
 	sentence_add(notes, "containers of one network can still forge each other's addresses: spr sees which bridge a "
 			    "packet comes from, not yet which port of it");
+	confine_notes(daemon, notes);
 	note_networks(daemon, notes);
 	note_docker(daemon, notes);
 	note_model(daemon, notes);
@@ -177,5 +178,6 @@ CALL(call_status)
 		"overlays", interfaces_with(daemon->model, ROLE_OVERLAY), "resolver",
 		daemon->inventory->resolver.family ? addr_text(&daemon->inventory->resolver, resolver) : NULL, "drops",
 		drops, "notes", report_notes(daemon));
+	json_object_set_new(*ret_result, "sandbox", confine_layers(daemon));
 	return *ret_result ? 0 : error_memory(error);
 }

@@ -8,7 +8,6 @@
 #include "base/array.h"
 #include "base/log.h"
 #include "daemon/daemon.h"
-#include "kernel/resolv.h"
 #include "kernel/sessions.h"
 #include "ruleset/compile.h"
 
@@ -130,8 +129,11 @@ static void on_droplog(uv_poll_t *handle, int status, int events)
 static void read_resolver(struct daemon *daemon)
 {
 	struct addr resolver = { 0 };
+	int r = file_helper_resolver(&daemon->files, &resolver);
 
-	if (resolv_read(daemon->options.resolv_conf, &resolver) < 0)
+	if (r == -EPIPE) /* nobody reads it any more: it stays what it was */
+		return;
+	if (r < 0)
 		resolver.family = 0;
 	if (memcmp(&resolver, &daemon->inventory->resolver, sizeof(resolver)) == 0)
 		return;

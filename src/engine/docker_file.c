@@ -58,16 +58,25 @@ static int read_wrapped(int fd, const char *id, char **ret, size_t *ret_length)
 	return 0;
 }
 
-int docker_file_bindings(const char *root, const char *id, char **ret, size_t *ret_length)
+int docker_file_open(const char *root, const char *id)
 {
 	char path[PATH_MAX];
-	int fd, r;
+	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/containers/%s/hostconfig.json", root, id) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	return fd < 0 ? -errno : fd;
+}
+
+int (*docker_file_opener)(const char *root, const char *id) = docker_file_open;
+
+int docker_file_bindings(const char *root, const char *id, char **ret, size_t *ret_length)
+{
+	int fd = docker_file_opener(root, id), r;
+
 	if (fd < 0)
-		return -errno;
+		return fd;
 	r = read_wrapped(fd, id, ret, ret_length);
 	close(fd);
 	return r;

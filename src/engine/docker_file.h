@@ -12,4 +12,13 @@
  */
 int docker_file_bindings(const char *root, const char *id, char **ret, size_t *ret_length);
 
+/* Opens that file: its descriptor, the caller's, or a negative errno. */
+int docker_file_open(const char *root, const char *id);
+
+/*
+ * Who opens it for docker_file_bindings(): docker_file_open(), unless a program that may not open such files has
+ * somebody who may.
+ */
+extern int (*docker_file_opener)(const char *root, const char *id);
+
 #endif

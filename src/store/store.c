@@ -33,7 +33,7 @@ static const char schema[] = "BEGIN;"
 
 /* Locking for good saves the file of shared memory; a commit is on the disk when it returns. */
 static const char settings[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-			       "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;";
+			       "PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY;";
 
 #define COLUMNS "number, time, author, comment, summary, state, opens, confirm_by"
 

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from probes import CLOSED_WAIT, OPEN_WAIT  # noqa: E402
 from scene import Scene, die_on_signals  # noqa: E402
-from spr import Spr, merged, missing  # noqa: E402
+from spr import SANDBOXES, Spr, merged, missing  # noqa: E402
 
 NEEDED = ["dockerd", "docker", "containerd", "runc", "nft", "iptables", "conntrack", "nsenter", "unshare", "setpriv", "cc"]
 
@@ -23,6 +23,11 @@ def pytest_configure(config):
 
 def pytest_sessionstart(session):
     die_on_signals()
+
+
+def pytest_terminal_summary(terminalreporter):
+    for said in sorted(SANDBOXES):
+        terminalreporter.write_line(said)
 
 
 def pytest_collection_modifyitems(config, items):

@@ -16,6 +16,7 @@ from scene import IOT4, IOT6, ROOT, TRUSTED4, TRUSTED6
 BUILD = os.environ.get("SPR_BUILD", f"{ROOT}/build")
 SPRD = os.environ.get("SPRD", f"{BUILD}/src/sprd")
 SPR = os.environ.get("SPR", f"{BUILD}/src/spr")
+SANDBOXES = set()  # of the daemons of this run: what they said that they lack
 
 # A home router: two LANs, and the devices on them that matter here.
 BASE = {
@@ -83,7 +84,10 @@ class Spr:
     def wait_ready(self, offset=0, seconds=15):
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            if "sprd: ready" in self.read_log(offset):
+            said = self.read_log(offset)
+            if "sprd: ready" in said:
+                lacking = [line for line in said.splitlines() if line.startswith("sandbox: no ")]
+                SANDBOXES.add("; ".join(lacking) or "sandbox: all layers")
                 return
             if self.process.poll() is not None:
                 break

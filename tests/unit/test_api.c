@@ -535,6 +535,51 @@ static void test_many_connections(void **state)
 }
 
 /* As somebody else, where the mode of the file does not keep him out already. */
+/* Many large requests that are never finished: bounded together, not only each. */
+static void test_large_together(void **state)
+{
+	enum { CLIENTS = (API_INPUT_MAX + API_INPUT_ROOT) / (API_LINE_MAX + 1) + 1 };
+	struct fixture *fixture = *state;
+	_cleanup_free_ char *text = malloc(API_LINE_MAX);
+	int fds[CLIENTS], refused = 0, first;
+
+	memset(text, ' ', API_LINE_MAX);
+	for (int i = 0; i < CLIENTS; i++) {
+		size_t sent = 0;
+
+		fds[i] = dial(fixture);
+		while (sent < API_LINE_MAX) {
+			ssize_t n = send(fds[i], text + sent, API_LINE_MAX - sent, MSG_NOSIGNAL);
+
+			if (n < 0)
+				break;
+			sent += (size_t)n;
+		}
+		if (sent == API_LINE_MAX)
+			continue;
+		refused++;
+		assert_says_error(fds[i], "EBUSY", "at once");
+		assert_hears(fds[i], "");
+	}
+	assert_in_range(refused, 1, CLIENTS - 3);
+	/* Small ones are served meanwhile; and large ones again, when the others are gone. */
+	first = dial(fixture);
+	say(first, "{\"call\":\"echo\",\"text\":1}\n");
+	assert_hears(first, "{\"result\":{\"text\":1}}");
+	for (int i = 0; i < CLIENTS; i++)
+		close(fds[i]);
+	say(first, "{\"call\":\"echo\",\"text\":1}\n");
+	assert_hears(first, "{\"result\":{\"text\":1}}");
+	text[0] = '\0';
+	for (size_t left = API_LINE_MAX; left > 0; left -= 1 << 20) {
+		memset(text, ' ', 1 << 20);
+		assert_int_equal(send(first, text, 1 << 20, MSG_NOSIGNAL), 1 << 20);
+	}
+	say(first, "\n");
+	assert_says_error(first, "EINVAL", "not JSON");
+	close(first);
+}
+
 static void test_strangers(void **state)
 {
 	struct fixture *fixture = *state;
@@ -696,6 +741,7 @@ int main(void)
 		WITH_SERVER(test_client_events),
 		WITH_SERVER(test_slow_subscriber),
 		WITH_SERVER(test_many_connections),
+		WITH_SERVER(test_large_together),
 		WITH_SERVER(test_strangers),
 		WITH_SERVER(test_second_listener),
 		cmocka_unit_test(test_paths),
