@@ -62,6 +62,13 @@ struct port_binding {
 	uint16_t host_port, container_port;
 };
 
+/* A label of spr: what somebody asks for the container. It is nobody's right. */
+struct request {
+	char *key; /* "policies", without the prefix; "?" for one that cannot be shown */
+	char *text; /* as found; NULL for one that is too long or cannot be shown */
+	bool image; /* the image says the same, or nobody knows: the container's maker may not have said it */
+};
+
 struct container {
 	char *engine;
 	char *id;
@@ -69,6 +76,9 @@ struct container {
 	char *image;
 	char *project, *service; /* of compose; NULL without */
 	bool image_labels; /* the image brings labels of compose along: project and service prove nothing, and are "?" */
+	struct request *requests; /* in the order of their keys */
+	size_t n_requests;
+	int64_t created; /* seconds since 1970, 0 where it is not known */
 	bool running;
 	bool host_network;
 	struct port_binding *ports; /* as published now: none while it does not run */
@@ -127,6 +137,7 @@ void interface_clear(struct interface *interface);
 void network_clear(struct network *network);
 void endpoint_clear(struct endpoint *endpoint);
 void container_clear(struct container *container);
+struct request *requests_free(struct request *requests, size_t n);
 
 /* Whether two say the same in every field. */
 bool network_equal(const struct network *a, const struct network *b);

@@ -33,6 +33,8 @@ static const char *const zone_words[_ZONE_MAX] = {
 
 static const char *const local_users_words[] = { [LOCAL_USERS_ALL] = "all", [LOCAL_USERS_ROOT] = "root" };
 
+static const char *const labels_words[] = { [LABELS_ASK] = "ask", [LABELS_TRUST] = "trust" };
+
 /* What may stand before the colon of a selector. */
 static const char *const selector_words[] = { "container", "network", "rule", "group", "tag" };
 
@@ -152,6 +154,11 @@ int local_users_parse(const char *text, struct error *error)
 	return word_index(text, "value", local_users_words, ELEMENTSOF(local_users_words), error);
 }
 
+int labels_parse(const char *text, struct error *error)
+{
+	return word_index(text, "value", labels_words, ELEMENTSOF(labels_words), error);
+}
+
 int policy_bit_parse(const char *text, struct error *error)
 {
 	int bit;
@@ -185,6 +192,11 @@ const char *zone_name(enum zone zone)
 const char *local_users_name(enum local_users who)
 {
 	return local_users_words[who == LOCAL_USERS_ROOT ? LOCAL_USERS_ROOT : LOCAL_USERS_ALL];
+}
+
+const char *labels_name(enum labels labels)
+{
+	return labels_words[labels == LABELS_TRUST ? LABELS_TRUST : LABELS_ASK];
 }
 
 const char *policy_bit_name(enum policy_bit bit)

@@ -20,6 +20,8 @@ int word_index(const char *word, const char *what, const char *const *words, siz
 int zone_parse(const char *text); /* the zone or -EINVAL; no message */
 int local_users_parse(const char *text, struct error *error);
 const char *local_users_name(enum local_users who);
+int labels_parse(const char *text, struct error *error);
+const char *labels_name(enum labels labels);
 
 /* 0 to max, decimal, nothing before or after. */
 int count_parse(const char *text, unsigned max, unsigned *ret, struct error *error);
