@@ -47,6 +47,8 @@ static const struct field {
 	{ "publish", "port", FIELD_PORT, OPTION_PORT },
 	{ "publish", "to", FIELD_LIST, OPTION_TO },
 	{ "publish", "remove", FIELD_FLAG, OPTION_REMOVE },
+	{ "accept", "ids", FIELD_REST, 0 },
+	{ "dismiss", "ids", FIELD_REST, 0 },
 	{ "role", "interface", FIELD_WORD, 0 },
 	{ "role", "role", FIELD_WORD, 1 },
 };

@@ -94,6 +94,7 @@ void down_show(const struct command *command, const json_t *result);
 void status_show(const struct command *command, const json_t *result);
 int list_build(const struct command *command, json_t *request, struct error *error);
 void list_show(const struct command *command, const json_t *result);
+void pending_show(const struct command *command, const json_t *result);
 int apply_build(const struct command *command, json_t *request, struct error *error);
 void export_show(const struct command *command, const json_t *result);
 int explain_build(const struct command *command, json_t *request, struct error *error);

@@ -118,11 +118,13 @@ static const struct network *internal_in_clause(const struct model *model, const
 {
 	const struct network *network = NULL;
 
+	if (clause->labelled)
+		return NULL;
 	if (clause->kind == CAUSE_ALLOW) {
 		network = internal_named(model, &clause->grant->from);
 		return network ? network : internal_named(model, &clause->grant->to);
 	}
-	for (size_t i = 0; clause->kind == CAUSE_PUBLISH && !clause->labelled && !network && i < clause->publish->n_to; i++)
+	for (size_t i = 0; clause->kind == CAUSE_PUBLISH && !network && i < clause->publish->n_to; i++)
 		network = internal_named(model, &clause->publish->to[i]);
 	return network;
 }

@@ -215,9 +215,9 @@ int model_new(const struct policy *policy, const struct inventory *inventory, st
 		return error_memory(error);
 	model->policy = policy;
 	model->inventory = inventory;
-	if (roles_fill(model) < 0 || labelled_fill(model) < 0 || clauses_fill(model, now, error) < 0 || locations_fill(model) < 0 ||
-	    classes_fill(model, book) < 0 || model_index(model) < 0 || fronts_fill(model) < 0 ||
-	    rights_fill(model, error) < 0)
+	if (roles_fill(model) < 0 || labelled_fill(model) < 0 || clauses_fill(model, now, error) < 0 ||
+	    locations_fill(model) < 0 || classes_fill(model, book) < 0 || model_index(model) < 0 ||
+	    fronts_fill(model) < 0 || rights_fill(model, error) < 0)
 		return error_memory(error);
 	*ret = TAKE_PTR(model);
 	return 0;
