@@ -82,17 +82,17 @@ static int read_to(char *text, struct publish *publish, struct error *error)
 /* "8096/tcp:group:family+internet": a port has no colon, so the first one ends it. */
 static int read_port(char *text, struct publish *publish, struct error *error)
 {
-	char shown[WORD_SHOW_MAX], *colon = strchr(text, ':');
+	const char *port = next_item(&text, ':');
+	char shown[WORD_SHOW_MAX];
 	int r;
 
-	if (!colon)
+	if (!text)
 		return error_set(error, EINVAL, "'%s' does not say to whom: write 8096/tcp:lan or 8096/tcp:group:a+lan",
-				 word_show(text, shown));
-	*colon = '\0';
-	r = port_range_parse(text, &publish->port, error);
+				 word_show(port, shown));
+	r = port_range_parse(port, &publish->port, error);
 	if (r >= 0 && publish->port.any_port)
-		r = error_set(error, EINVAL, "'%s' is a whole protocol: write a port, such as 8096/tcp", text);
-	return r < 0 ? r : read_to(colon + 1, publish, error);
+		r = error_set(error, EINVAL, "'%s' is a whole protocol: write a port, such as 8096/tcp", port);
+	return r < 0 ? r : read_to(text, publish, error);
 }
 
 static int read_publish(char *text, struct asked *asked, struct error *error)
