@@ -17,11 +17,15 @@ function __spr_selectors
     printf '%s\n' internet upstream lan host
 end
 
+function __spr_pending
+    spr pending 2>/dev/null | awk -F'\t' 'NR > 1 { print $1 }' | grep -E '^[0-9a-f]{8}$'
+end
+
 function __spr_on
     __fish_seen_subcommand_from $argv
 end
 
-set -l verbs up down status list join leave grant revoke allow block publish role apply export explain log help
+set -l verbs up down status list join leave grant revoke allow block publish role pending accept dismiss apply export explain log help
 
 complete -c spr -f
 complete -c spr -l json -d 'print the answer as JSON'
@@ -41,13 +45,16 @@ complete -c spr -n "not __spr_on $verbs" -a allow -d 'open one way'
 complete -c spr -n "not __spr_on $verbs" -a block -d 'close one way'
 complete -c spr -n "not __spr_on $verbs" -a publish -d 'say who may use published ports'
 complete -c spr -n "not __spr_on $verbs" -a role -d 'say what an interface is'
+complete -c spr -n "not __spr_on $verbs" -a pending -d 'what waits for a decision'
+complete -c spr -n "not __spr_on $verbs" -a accept -d 'make requests part of the policy'
+complete -c spr -n "not __spr_on $verbs" -a dismiss -d 'do not show requests again'
 complete -c spr -n "not __spr_on $verbs" -a apply -d 'make the policy what a file says'
 complete -c spr -n "not __spr_on $verbs" -a export -d 'print the policy'
 complete -c spr -n "not __spr_on $verbs" -a explain -d 'say whether something may pass, and why'
 complete -c spr -n "not __spr_on $verbs" -a log -d 'show what is dropped'
 complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
 
-complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role apply' -l force -d 'also when it cuts your own session'
+complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role accept dismiss apply' -l force -d 'also when it cuts your own session'
 complete -c spr -n '__spr_on allow block publish' -l remove -d 'take it away'
 complete -c spr -n '__spr_on allow block' -l for -x -d 'how long: 30m, 2h, 7d'
 complete -c spr -n '__spr_on allow block' -l comment -x -d why
@@ -62,5 +69,6 @@ complete -c spr -n '__spr_on join leave' -a '(__spr_members) (__spr_names groups
 complete -c spr -n '__spr_on grant revoke' -a '(__spr_members) wan dns lan lan_upstream api noapi disabled quarantine'
 complete -c spr -n '__spr_on allow block explain' -a '(__spr_selectors)'
 complete -c spr -n '__spr_on publish' -a '(__spr_names containers)'
+complete -c spr -n '__spr_on accept dismiss' -a '(__spr_pending)'
 complete -c spr -n '__spr_on role' -a '(__spr_names interfaces) uplink lan container overlay other'
 complete -c spr -n '__spr_on help' -a "$verbs"
