@@ -132,6 +132,9 @@ json_t *report_notes(const struct daemon *daemon)
 	note_networks(daemon, notes);
 	note_docker(daemon, notes);
 	note_model(daemon, notes);
+	if (daemon->policy->settings.labels == LABELS_TRUST)
+		sentence_add(notes, "labels: trust: %zu containers without an entry have what their own labels ask for",
+			     daemon->model->n_labelled);
 	for (size_t i = 0; i < daemon->model->n_notes; i++)
 		sentence_add(notes, "%s", daemon->model->notes[i]);
 	if (daemon->engine && engine_problem(daemon->engine)[0])

@@ -51,7 +51,7 @@ static int cut_groups(struct model *model, const struct container *container, st
 	return 0;
 }
 
-/* Policies that cannot be read are none: they may have been fewer than those of the network. */
+/* Policies and groups that cannot be read are none: they may have been fewer than those of the network. */
 static int read_requests(struct model *model, const struct container *container, struct asked *asked)
 {
 	struct error error;
@@ -64,8 +64,8 @@ static int read_requests(struct model *model, const struct container *container,
 			return r;
 		if (r < 0 && note(model, "%s: %s", container->name, error.text) < 0)
 			return -ENOMEM;
-		if (r < 0 && strcmp(request->key, "policies") == 0)
-			asked->has_policies = true;
+		asked->has_policies |= r < 0 && strcmp(request->key, "policies") == 0;
+		asked->entry.has_groups |= r < 0 && strcmp(request->key, "groups") == 0;
 	}
 	return cut_groups(model, container, &asked->entry);
 }

@@ -118,7 +118,6 @@ static int add_refused(struct list *list, const struct container *container, con
 	int r;
 
 	proposal.who = who_of(list->model, container);
-	proposal.is_new = !container_entry(list->model->policy, container);
 	proposal.refused = strdup(why);
 	proposal.missing = strdup("");
 	r = said ? asprintf(&proposal.what, LABEL_PREFIX "%s=%s", said->key, said->text ? said->text : "?") :
@@ -199,7 +198,6 @@ static int add_asked(struct list *list, const struct container *container, struc
 		return r < 0 ? r : 0;
 	}
 	proposal.who = who_of(list->model, container);
-	proposal.is_new = !container_entry(list->model->policy, container);
 	proposal.what = asked_print(&proposal.asked);
 	proposal.missing = asked_print(&missing);
 	if (!proposal.who || !proposal.what || !proposal.missing) {

@@ -18,7 +18,6 @@ struct proposal {
 	char id[PROPOSAL_ID_SIZE]; /* a hash of all that is asked: it says something else when that changes */
 	enum proposal_kind kind;
 	char *who; /* the container's entry, or the one that accepting makes */
-	bool is_new; /* there is no such entry */
 	bool image; /* the image says it, or may have: not the maker of the container */
 	struct asked asked; /* all that is asked for */
 	char *what; /* the same as text; of a refused one the label, as it may be shown */
