@@ -25,7 +25,7 @@ _spr_options()
 {
 	case $1 in
 	up | down) echo '--force' ;;
-	join | leave | grant | revoke | role | rollback) echo '--force --dry-run --comment --confirm' ;;
+	join | leave | grant | revoke | role | accept | dismiss | rollback) echo '--force --dry-run --comment --confirm' ;;
 	allow | block) echo '--force --dry-run --comment --confirm --remove --for' ;;
 	publish) echo '--force --dry-run --comment --confirm --remove --port --to' ;;
 	apply) echo '--force --dry-run --comment --confirm --file' ;;
@@ -46,6 +46,7 @@ _spr_words()
 	grant:* | revoke:*) echo 'wan dns lan lan_upstream api noapi disabled quarantine' ;;
 	allow:[01] | block:[01] | explain:[01]) _spr_selectors ;;
 	publish:0) _spr_names containers ;;
+	accept:* | dismiss:*) spr pending 2>/dev/null | awk -F'\t' 'NR > 1 { print $1 }' | grep -E '^[0-9a-f]{8}$' ;;
 	role:0) _spr_names interfaces ;;
 	role:1) echo 'uplink lan container overlay other' ;;
 	esac
@@ -54,7 +55,7 @@ _spr_words()
 _spr()
 {
 	local cur prev verb='' count=0 word i choices=''
-	local verbs='up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log doctor help'
+	local verbs='up down status list join leave grant revoke allow block publish role pending accept dismiss apply plan edit confirm history diff rollback export explain log doctor help'
 
 	# Taken from the line itself: bash splits words at ':', spr does not.
 	local line=${COMP_LINE:0:COMP_POINT}

@@ -17,11 +17,15 @@ function __spr_selectors
     printf '%s\n' internet upstream lan host
 end
 
+function __spr_pending
+    spr pending 2>/dev/null | awk -F'\t' 'NR > 1 { print $1 }' | grep -E '^[0-9a-f]{8}$'
+end
+
 function __spr_on
     __fish_seen_subcommand_from $argv
 end
 
-set -l verbs up down status list join leave grant revoke allow block publish role apply plan edit confirm history diff rollback export explain log doctor help
+set -l verbs up down status list join leave grant revoke allow block publish role pending accept dismiss apply plan edit confirm history diff rollback export explain log doctor help
 
 complete -c spr -f
 complete -c spr -l json -d 'print the answer as JSON'
@@ -41,6 +45,9 @@ complete -c spr -n "not __spr_on $verbs" -a allow -d 'open one way'
 complete -c spr -n "not __spr_on $verbs" -a block -d 'close one way'
 complete -c spr -n "not __spr_on $verbs" -a publish -d 'say who may use published ports'
 complete -c spr -n "not __spr_on $verbs" -a role -d 'say what an interface is'
+complete -c spr -n "not __spr_on $verbs" -a pending -d 'what waits for a decision'
+complete -c spr -n "not __spr_on $verbs" -a accept -d 'make requests part of the policy'
+complete -c spr -n "not __spr_on $verbs" -a dismiss -d 'do not show requests again'
 complete -c spr -n "not __spr_on $verbs" -a apply -d 'make the policy what a file says'
 complete -c spr -n "not __spr_on $verbs" -a plan -d 'say what that would open and close'
 complete -c spr -n "not __spr_on $verbs" -a edit -d 'change the policy in an editor'
@@ -54,12 +61,12 @@ complete -c spr -n "not __spr_on $verbs" -a log -d 'show what is dropped'
 complete -c spr -n "not __spr_on $verbs" -a doctor -d 'check what weakens the protection'
 complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
 
-complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role apply plan edit rollback' -l force -d 'also when it cuts your own session'
+complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role pending accept dismiss apply plan edit rollback' -l force -d 'also when it cuts your own session'
 complete -c spr -n '__spr_on allow block publish' -l remove -d 'take it away'
 complete -c spr -n '__spr_on allow block' -l for -x -d 'how long: 30m, 2h, 7d'
-complete -c spr -n '__spr_on join leave grant revoke allow block publish role apply rollback' -s n -l dry-run -d 'only say what would be done'
-complete -c spr -n '__spr_on join leave grant revoke allow block publish role apply edit rollback' -l comment -x -d why
-complete -c spr -n '__spr_on join leave grant revoke allow block publish role apply edit rollback' -l confirm -x -d 'taken back after: 60s, 5m'
+complete -c spr -n '__spr_on join leave grant revoke allow block publish role accept dismiss apply rollback' -s n -l dry-run -d 'only say what would be done'
+complete -c spr -n '__spr_on join leave grant revoke allow block publish role accept dismiss apply edit rollback' -l comment -x -d why
+complete -c spr -n '__spr_on join leave grant revoke allow block publish role accept dismiss apply edit rollback' -l confirm -x -d 'taken back after: 60s, 5m'
 complete -c spr -n '__spr_on publish' -l port -x -d 'one published port'
 complete -c spr -n '__spr_on publish' -l to -x -a '(__spr_selectors)' -d 'who may use it'
 complete -c spr -n '__spr_on apply plan' -s f -l file -r -F -d 'the policy'
@@ -73,5 +80,6 @@ complete -c spr -n '__spr_on join leave' -a '(__spr_members) (__spr_names groups
 complete -c spr -n '__spr_on grant revoke' -a '(__spr_members) wan dns lan lan_upstream api noapi disabled quarantine'
 complete -c spr -n '__spr_on allow block explain' -a '(__spr_selectors)'
 complete -c spr -n '__spr_on publish' -a '(__spr_names containers)'
+complete -c spr -n '__spr_on accept dismiss' -a '(__spr_pending)'
 complete -c spr -n '__spr_on role' -a '(__spr_names interfaces) uplink lan container overlay other'
 complete -c spr -n '__spr_on help' -a "$verbs"

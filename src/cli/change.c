@@ -34,6 +34,7 @@ static const struct field {
 	{ "block", "for", FIELD_TIME, OPTION_FOR }, { "block", "remove", FIELD_FLAG, OPTION_REMOVE },
 	{ "publish", "member", FIELD_WORD, 0 },	    { "publish", "port", FIELD_PORT, OPTION_PORT },
 	{ "publish", "to", FIELD_LIST, OPTION_TO }, { "publish", "remove", FIELD_FLAG, OPTION_REMOVE },
+	{ "accept", "ids", FIELD_REST, 0 },	    { "dismiss", "ids", FIELD_REST, 0 },
 	{ "role", "interface", FIELD_WORD, 0 },	    { "role", "role", FIELD_WORD, 1 },
 };
 

@@ -103,6 +103,7 @@ void down_show(const struct command *command, const json_t *result);
 void status_show(const struct command *command, const json_t *result);
 int list_build(const struct command *command, json_t *request, struct error *error);
 void list_show(const struct command *command, const json_t *result);
+void pending_show(const struct command *command, const json_t *result);
 int apply_build(const struct command *command, json_t *request, struct error *error);
 /* A whole file, or standard input for "-"; the caller's. -E2BIG over what a policy may have. */
 int document_read(const char *path, char **ret, size_t *ret_length, struct error *error);

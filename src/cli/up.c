@@ -172,6 +172,9 @@ void status_show(const struct command *command, const json_t *result)
 		print_field("waiting", waiting);
 		printf("%-11sclosed until they have a role: spr role INTERFACE uplink|lan|overlay|other\n", "");
 	}
+	if (json_integer_value(json_object_get(result, "pending")) > 0)
+		printf("%-11s%" JSON_INTEGER_FORMAT ", listed by: spr pending\n", "requests",
+		       json_integer_value(json_object_get(result, "pending")));
 	print_drops(json_object_get(result, "drops"));
 	print_list("note", json_object_get(result, "notes"));
 }

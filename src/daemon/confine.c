@@ -59,8 +59,8 @@ int confine_enter(struct daemon *daemon, struct error *error)
 	int r;
 
 	folder_of(daemon->options.socket, socket_folder, sizeof(socket_folder));
-	folder_of(daemon->options.policy_file ? daemon->options.policy_file : daemon->options.state_folder, policy_folder,
-		  sizeof(policy_folder));
+	folder_of(daemon->options.policy_file ? daemon->options.policy_file : daemon->options.state_folder,
+		  policy_folder, sizeof(policy_folder));
 	r = sandbox_enter(&profile, daemon->options.no_sandbox, &daemon->sandbox, error);
 	for (size_t i = 0; i < _SANDBOX_MAX && r >= 0; i++)
 		if (daemon->sandbox.why[i][0])

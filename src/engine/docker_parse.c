@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "policy/label.h"
 
 #define ENGINE "docker"
 #define SUBNETS_MAX 256
@@ -104,6 +105,64 @@ static int label_copy(const json_t *labels, const char *key, char **ret)
 		return 0;
 	*ret = name_copy(get_text(labels, key));
 	return *ret ? 0 : -ENOMEM;
+}
+
+static bool label_text_ok(const char *text)
+{
+	if (strlen(text) > LABEL_TEXT_MAX)
+		return false;
+	while (*text)
+		if (!character_ok(next_character(&text)))
+			return false;
+	return true;
+}
+
+static int add_request(const char *key, const char *text, struct request **requests, size_t *n)
+{
+	struct request *request = ARRAY_ADD(*requests, *n);
+
+	if (!request)
+		return -ENOMEM;
+	request->key = name_copy(key);
+	if (text && label_text_ok(text))
+		request->text = strdup(text);
+	return request->key && (request->text || !text || !label_text_ok(text)) ? 0 : -ENOMEM;
+}
+
+static bool is_label_key(const char *key)
+{
+	for (size_t i = 0; i < n_label_keys; i++)
+		if (strcmp(label_keys[i], key) == 0)
+			return true;
+	return false;
+}
+
+static int request_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct request *)a)->key, ((const struct request *)b)->key);
+}
+
+/* The labels that spr knows, however many others there are; then some of those it does not: slips of the pen. */
+static int get_requests(const json_t *labels, struct request **ret, size_t *ret_n)
+{
+	const size_t prefix = strlen(LABEL_PREFIX);
+	char name[64];
+	const char *key;
+	json_t *value;
+	int r = 0;
+
+	for (size_t i = 0; i < n_label_keys && r >= 0; i++) {
+		snprintf(name, sizeof(name), LABEL_PREFIX "%s", label_keys[i]);
+		if (json_object_get(labels, name))
+			r = add_request(label_keys[i], get_text(labels, name), ret, ret_n);
+	}
+	json_object_foreach((json_t *)labels, key, value)
+		if (r >= 0 && *ret_n < DOCKER_REQUESTS_MAX && strncmp(key, LABEL_PREFIX, prefix) == 0 &&
+		    !is_label_key(key + prefix))
+			r = add_request(key + prefix, get_text(labels, key), ret, ret_n);
+	if (*ret_n > 1)
+		qsort(*ret, *ret_n, sizeof(**ret), request_compare);
+	return r;
 }
 
 /* As the kernel takes it (dev_valid_name() in net/core/dev.c), and printable. */
@@ -510,8 +569,10 @@ static int get_container(const json_t *json, struct docker_container *ret)
 	if (!container->engine || !container->id || !container->name || !container->image)
 		return -ENOMEM;
 	if (label_copy(labels, LABEL_PROJECT, &container->project) < 0 ||
-	    label_copy(labels, LABEL_SERVICE, &container->service) < 0)
+	    label_copy(labels, LABEL_SERVICE, &container->service) < 0 ||
+	    get_requests(labels, &container->requests, &container->n_requests) < 0)
 		return -ENOMEM;
+	container->created = json_integer_value(json_object_get(json, "Created"));
 	if (image_id && strncmp(image_id, "sha256:", 7) == 0 && id_ok(image_id + 7)) {
 		ret->image_id = strdup(image_id);
 		if (!ret->image_id)
@@ -590,7 +651,8 @@ int docker_parse_image(const char *text, size_t length, struct docker_labels *re
 		return r;
 	object = json_object_get(json_object_get(json, "Config"), "Labels");
 	if (label_copy(object, LABEL_PROJECT, &labels.project) < 0 ||
-	    label_copy(object, LABEL_SERVICE, &labels.service) < 0)
+	    label_copy(object, LABEL_SERVICE, &labels.service) < 0 ||
+	    get_requests(object, &labels.requests, &labels.n_requests) < 0)
 		return error_memory(error);
 	*ret = labels;
 	memset(&labels, 0, sizeof(labels));
@@ -667,6 +729,7 @@ void docker_labels_clear(struct docker_labels *labels)
 {
 	free(labels->project);
 	free(labels->service);
+	requests_free(labels->requests, labels->n_requests);
 	memset(labels, 0, sizeof(*labels));
 }
 

@@ -17,6 +17,7 @@
 
 #define DOCKER_ID_MAX 128 /* an id: letters, digits, '_', '-', '.' */
 #define DOCKER_NAME_MAX 255
+#define DOCKER_REQUESTS_MAX 16 /* labels of spr that a container can have; unknown ones beyond that are not there */
 #define DOCKER_THINGS_MAX 65536 /* networks, containers, endpoints of a network, ports of a container */
 
 /* Of GET /networks/ID. */
@@ -41,6 +42,8 @@ struct docker_bindings {
 
 struct docker_labels {
 	char *project, *service; /* of compose; NULL without */
+	struct request *requests; /* of spr, in the order of their keys */
+	size_t n_requests;
 };
 
 enum docker_action {

@@ -519,6 +519,16 @@ void endpoint_clear(struct endpoint *endpoint)
 	memset(endpoint, 0, sizeof(*endpoint));
 }
 
+struct request *requests_free(struct request *requests, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(requests[i].key);
+		free(requests[i].text);
+	}
+	free(requests);
+	return NULL;
+}
+
 void container_clear(struct container *container)
 {
 	free(container->engine);
@@ -527,6 +537,7 @@ void container_clear(struct container *container)
 	free(container->image);
 	free(container->project);
 	free(container->service);
+	requests_free(container->requests, container->n_requests);
 	free(container->ports);
 	free(container->bindings);
 	memset(container, 0, sizeof(*container));
@@ -566,9 +577,22 @@ static bool bindings_equal(const struct port_binding *a, size_t n_a, const struc
 	return true;
 }
 
+static bool requests_equal(const struct container *a, const struct container *b)
+{
+	if (a->n_requests != b->n_requests)
+		return false;
+	for (size_t i = 0; i < a->n_requests; i++)
+		if (a->requests[i].image != b->requests[i].image ||
+		    !text_equal(a->requests[i].key, b->requests[i].key) ||
+		    !text_equal(a->requests[i].text, b->requests[i].text))
+			return false;
+	return true;
+}
+
 bool container_equal(const struct container *a, const struct container *b)
 {
 	if (a->running != b->running || a->host_network != b->host_network || a->image_labels != b->image_labels ||
+	    a->created != b->created || !requests_equal(a, b) ||
 	    !bindings_equal(a->ports, a->n_ports, b->ports, b->n_ports) ||
 	    !bindings_equal(a->bindings, a->n_bindings, b->bindings, b->n_bindings))
 		return false;

@@ -63,6 +63,13 @@ struct port_binding {
 	uint16_t host_port, container_port;
 };
 
+/* A label of spr: what somebody asks for the container. It is nobody's right. */
+struct request {
+	char *key; /* "policies", without the prefix; "?" for one that cannot be shown */
+	char *text; /* as found; NULL for one that is too long or cannot be shown */
+	bool image; /* the image says the same, or nobody knows: the container's maker may not have said it */
+};
+
 struct container {
 	char *engine;
 	char *id;
@@ -70,6 +77,9 @@ struct container {
 	char *image;
 	char *project, *service; /* of compose; NULL without */
 	bool image_labels; /* the image brings labels of compose along: project and service prove nothing, and are "?" */
+	struct request *requests; /* in the order of their keys */
+	size_t n_requests;
+	int64_t created; /* seconds since 1970, 0 where it is not known */
 	bool running;
 	bool host_network;
 	struct port_binding *ports; /* as published now: none while it does not run */
@@ -134,6 +144,7 @@ void interface_clear(struct interface *interface);
 void network_clear(struct network *network);
 void endpoint_clear(struct endpoint *endpoint);
 void container_clear(struct container *container);
+struct request *requests_free(struct request *requests, size_t n);
 
 bool port_bits_has(const struct port_bits *bits, uint16_t port);
 void port_bits_add(struct port_bits *bits, uint16_t first, uint16_t last);

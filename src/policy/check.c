@@ -90,6 +90,13 @@ static int compare_interfaces(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
+static int compare_dismissed(const void *a, const void *b)
+{
+	const struct dismissal *const *x = a, *const *y = b;
+
+	return strcmp((*x)->id, (*y)->id);
+}
+
 static int compare_texts(const void *a, const void *b)
 {
 	char *const *const *x = a, *const *const *y = b;
@@ -527,6 +534,32 @@ static int check_tests(struct check *c)
 	return 0;
 }
 
+static int check_dismissed(struct check *c)
+{
+	const struct policy *policy = c->policy;
+	const struct dismissal *entry;
+	const void *twice;
+
+	c->what = "dismissed";
+	for (size_t i = 0; i < policy->n_dismissed; i++) {
+		entry = &policy->dismissed[i];
+		c->name = entry->id;
+		c->place = entry->place;
+		if (group_name_check(entry->id, c->error) < 0)
+			return fault_wrap(c, entry->id);
+		if (entry->comment && comment_check(entry->comment, c->error) < 0)
+			return fault_wrap(c, entry->comment);
+	}
+	if (find_twice(policy->dismissed, policy->n_dismissed, sizeof(*entry), compare_dismissed, &twice) < 0)
+		return no_memory(c);
+	if (!twice)
+		return 0;
+	entry = twice;
+	c->name = entry->id;
+	c->place = entry->place;
+	return fault(c, "", "this request is dismissed twice: make one entry of them");
+}
+
 static int check_all(struct check *c)
 {
 	const struct policy *policy = c->policy;
@@ -544,6 +577,8 @@ static int check_all(struct check *c)
 		r = check_grants(c, "block", policy->block, policy->n_block);
 	if (r >= 0)
 		r = check_tests(c);
+	if (r >= 0)
+		r = check_dismissed(c);
 	if (r >= 0 && policy->settings.connections > CONNECTIONS_MAX)
 		r = error_set(c->error, EINVAL, "settings: connections is too large: at most %u", CONNECTIONS_MAX);
 	return r;

@@ -153,6 +153,16 @@ static int read_local_users(const char *text, void *item, struct error *error)
 	return 0;
 }
 
+static int read_labels(const char *text, void *item, struct error *error)
+{
+	int labels = labels_parse(text, error);
+
+	if (labels < 0)
+		return labels;
+	*(enum labels *)item = (enum labels)labels;
+	return 0;
+}
+
 static int read_count(const char *text, void *item, struct error *error)
 {
 	return count_parse(text, CONNECTIONS_MAX, item, error);
@@ -177,6 +187,7 @@ static int (*const readers[_VALUE_TYPE_MAX])(const char *text, void *item, struc
 	[VALUE_PORTS] = read_port,
 	[VALUE_TIME] = read_time,
 	[VALUE_LOCAL_USERS] = read_local_users,
+	[VALUE_LABELS] = read_labels,
 	[VALUE_COUNT] = read_count,
 };
 

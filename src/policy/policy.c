@@ -61,7 +61,7 @@ static bool text_equal(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static bool selector_equal(const struct selector *a, const struct selector *b)
+bool selector_equal(const struct selector *a, const struct selector *b)
 {
 	if (a->kind != b->kind || !text_equal(a->name, b->name))
 		return false;
@@ -211,6 +211,7 @@ struct policy *policy_free(struct policy *policy)
 	free(policy->allow);
 	free(policy->block);
 	free(policy->tests);
+	free(policy->dismissed);
 	free(policy);
 	return NULL;
 }
@@ -381,6 +382,52 @@ bool policy_word_cut(char **words, size_t *n, const char *word)
 		return true;
 	}
 	return false;
+}
+
+static int publish_merge(struct member *member, const struct publish *more)
+{
+	struct publish *publish = NULL;
+
+	for (size_t i = 0; i < member->n_publish; i++)
+		if (memcmp(&member->publish[i].port, &more->port, sizeof(more->port)) == 0)
+			publish = &member->publish[i];
+	if (!publish) {
+		publish = ARRAY_ADD(member->publish, member->n_publish);
+		if (!publish)
+			return -ENOMEM;
+		publish->port = more->port;
+	}
+	for (size_t i = 0; i < more->n_to; i++) {
+		struct selector *slot;
+		bool there = false;
+
+		for (size_t k = 0; k < publish->n_to; k++)
+			there = there || selector_equal(&publish->to[k], &more->to[i]);
+		if (there)
+			continue;
+		slot = ARRAY_ADD(publish->to, publish->n_to);
+		if (!slot || selector_copy(&more->to[i], slot) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int policy_member_merge(struct member *member, const struct member *more)
+{
+	int r = 0;
+
+	if (more->policies & (POLICY_DISABLED | POLICY_QUARANTINE))
+		member->policies = more->policies;
+	else
+		member->policies |= more->policies;
+	member->has_groups |= more->has_groups;
+	for (size_t i = 0; i < more->n_groups && r >= 0; i++)
+		r = policy_word_add(&member->groups, &member->n_groups, more->groups[i]);
+	for (size_t i = 0; i < more->n_tags && r >= 0; i++)
+		r = policy_word_add(&member->tags, &member->n_tags, more->tags[i]);
+	for (size_t i = 0; i < more->n_publish && r >= 0; i++)
+		r = publish_merge(member, &more->publish[i]);
+	return r < 0 ? r : 0;
 }
 
 void policy_member_clear(struct member *member)

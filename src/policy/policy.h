@@ -146,10 +146,19 @@ struct interface_entry {
 };
 
 enum local_users { LOCAL_USERS_ALL, LOCAL_USERS_ROOT };
+enum labels { LABELS_ASK, LABELS_TRUST };
 
 struct settings {
 	enum local_users local_users;
 	unsigned connections; /* flows one member may have open, 0: no limit; default 4096 */
+	enum labels labels; /* what labels of containers are worth */
+};
+
+/* A request that is not wanted. */
+struct dismissal {
+	char *id; /* as `spr pending` shows it */
+	char *comment; /* or NULL */
+	struct place place;
 };
 
 struct policy {
@@ -163,6 +172,8 @@ struct policy {
 	size_t n_allow, n_block;
 	struct test *tests;
 	size_t n_tests;
+	struct dismissal *dismissed;
+	size_t n_dismissed;
 	struct settings settings;
 };
 
@@ -207,6 +218,11 @@ struct group *policy_group_add(struct policy *policy, const char *name);
 /* For edits. A word goes into a list of groups or tags once: 1 when it is new, 0 when it was there, -ENOMEM. */
 int policy_word_add(char ***words, size_t *n, const char *word);
 bool policy_word_cut(char **words, size_t *n, const char *word); /* false when it was not there */
+/*
+ * Adds what another entry says: policies (disabled and quarantine take the place of all), groups, tags, publish. On
+ * -ENOMEM a part of it is there.
+ */
+int policy_member_merge(struct member *member, const struct member *more);
 /* These free what an entry points to; the entry is then zero, to be cut out of its array. */
 void policy_member_clear(struct member *member);
 void policy_grant_clear(struct grant *grant);
@@ -238,6 +254,7 @@ char *selector_print(const struct selector *selector); /* the caller's to free *
 char *target_print(const struct target *target); /* likewise */
 const char *port_range_print(const struct port_range *range, char buffer[24]);
 void selector_clear(struct selector *selector);
+bool selector_equal(const struct selector *a, const struct selector *b);
 int selector_copy(const struct selector *from, struct selector *ret);
 
 const char *role_name(enum role role);

@@ -115,6 +115,8 @@ static json_t *say_item(const struct schema_key *key, const void *item)
 		return say_time(*(const time_t *)item);
 	case VALUE_LOCAL_USERS:
 		return json_string(local_users_name(*(const enum local_users *)item));
+	case VALUE_LABELS:
+		return json_string(labels_name(*(const enum labels *)item));
 	case VALUE_COUNT:
 		return json_integer(*(const unsigned *)item);
 	case VALUE_PUBLISH:

@@ -25,6 +25,7 @@ const struct value_form value_forms[_VALUE_TYPE_MAX] = {
 	[VALUE_PORTS] = { sizeof(struct port_range), .list = true, .sentence = "a list of ports, such as [445/tcp]" },
 	[VALUE_TIME] = { sizeof(time_t), .sentence = "a day or a time, such as 2027-01-01" },
 	[VALUE_LOCAL_USERS] = { sizeof(enum local_users), .sentence = "all or root" },
+	[VALUE_LABELS] = { sizeof(enum labels), .sentence = "ask or trust" },
 	[VALUE_COUNT] = { sizeof(unsigned), .sentence = "a whole number" },
 	[VALUE_PUBLISH] = { sizeof(struct publish), .list = true,
 			    .sentence = "a list of entries, such as [{port: 8096/tcp, to: [group:family]}]" },
@@ -124,6 +125,13 @@ static const struct schema_key settings_rows[] = {
 	  .help = "Which users of this machine may reach container networks and ports published to loopback." },
 	{ ROW(settings, connections, "connections", VALUE_COUNT), .standard = "4096",
 	  .help = "How many connections one member may have open; 0 is no limit." },
+	{ ROW(settings, labels, "labels", VALUE_LABELS), .standard = "ask",
+	  .help = "ask: what labels of containers ask for has to be accepted; trust: their own labels hold." },
+};
+
+static const struct schema_key dismissal_rows[] = {
+	{ ROW(dismissal, id, "id", VALUE_GROUP_NAME), .required = true, .help = "The request, as spr pending has it." },
+	{ COMMENT_ROW(dismissal) },
 };
 
 #define KEYS(rows, what) what, rows, ELEMENTSOF(rows)
@@ -135,6 +143,7 @@ static const struct schema_keys rule_keys = { KEYS(rule_rows, "an entry of rules
 static const struct schema_keys group_keys = { KEYS(group_rows, "an entry of groups") };
 const struct schema_keys schema_grant_keys = { KEYS(grant_rows, "an entry of allow or block") };
 static const struct schema_keys test_keys = { KEYS(test_rows, "an entry of tests") };
+static const struct schema_keys dismissal_keys = { KEYS(dismissal_rows, "an entry of dismissed") };
 static const struct schema_keys settings_keys = { KEYS(settings_rows, "settings") };
 
 #define ENTRIES(s, field)                                                                                              \
@@ -154,6 +163,7 @@ const struct schema_section schema_sections[] = {
 	  ENTRIES(grant, block) },
 	{ "tests", "What must hold: a policy whose tests fail is refused.", &test_keys, .kind = -1,
 	  ENTRIES(test, tests) },
+	{ "dismissed", "Requests that are not wanted.", &dismissal_keys, .kind = -1, ENTRIES(dismissal, dismissed) },
 	{ "settings", "Settings of the whole machine.", &settings_keys, .kind = -1, .size = sizeof(struct settings),
 	  .offset = offsetof(struct policy, settings) },
 };

@@ -28,6 +28,7 @@ enum value_type {
 	VALUE_PORTS,
 	VALUE_TIME,
 	VALUE_LOCAL_USERS,
+	VALUE_LABELS,
 	VALUE_COUNT,
 	VALUE_PUBLISH, /* a list of entries with keys of their own */
 	_VALUE_TYPE_MAX,

@@ -34,6 +34,8 @@ static const char *const zone_words[_ZONE_MAX] = {
 static const char *const expect_words[] = { [EXPECT_ACCEPT] = "accept", [EXPECT_DROP] = "drop" };
 static const char *const local_users_words[] = { [LOCAL_USERS_ALL] = "all", [LOCAL_USERS_ROOT] = "root" };
 
+static const char *const labels_words[] = { [LABELS_ASK] = "ask", [LABELS_TRUST] = "trust" };
+
 /* What may stand before the colon of a selector. */
 static const char *const selector_words[] = { "container", "network", "rule", "group", "tag" };
 
@@ -158,6 +160,11 @@ int expect_parse(const char *text, struct error *error)
 	return word_index(text, "value", expect_words, ELEMENTSOF(expect_words), error);
 }
 
+int labels_parse(const char *text, struct error *error)
+{
+	return word_index(text, "value", labels_words, ELEMENTSOF(labels_words), error);
+}
+
 int policy_bit_parse(const char *text, struct error *error)
 {
 	int bit;
@@ -196,6 +203,11 @@ const char *local_users_name(enum local_users who)
 const char *expect_name(enum expect expect)
 {
 	return expect_words[expect == EXPECT_DROP ? EXPECT_DROP : EXPECT_ACCEPT];
+}
+
+const char *labels_name(enum labels labels)
+{
+	return labels_words[labels == LABELS_TRUST ? LABELS_TRUST : LABELS_ASK];
 }
 
 const char *policy_bit_name(enum policy_bit bit)

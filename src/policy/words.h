@@ -22,6 +22,8 @@ int local_users_parse(const char *text, struct error *error);
 const char *local_users_name(enum local_users who);
 int expect_parse(const char *text, struct error *error);
 const char *expect_name(enum expect expect);
+int labels_parse(const char *text, struct error *error);
+const char *labels_name(enum labels labels);
 
 /* 0 to max, decimal, nothing before or after. */
 int count_parse(const char *text, unsigned max, unsigned *ret, struct error *error);

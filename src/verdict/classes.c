@@ -58,6 +58,19 @@ static int add_grants(struct model *model, enum cause_kind kind, const struct gr
 	return r;
 }
 
+static int add_publish(struct model *model, const struct member *member, bool labelled)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < member->n_publish && r >= 0; i++)
+		r = clause_add(model, &(struct clause){ .kind = CAUSE_PUBLISH,
+							.publisher = member,
+							.publish = &member->publish[i],
+							.labelled = labelled,
+							.index = i });
+	return r;
+}
+
 int clauses_fill(struct model *model, time_t now, struct error *error)
 {
 	const struct policy *policy = model->policy;
@@ -66,11 +79,9 @@ int clauses_fill(struct model *model, time_t now, struct error *error)
 	if (r >= 0)
 		r = add_grants(model, CAUSE_ALLOW, policy->allow, policy->n_allow, now);
 	for (size_t i = 0; i < policy->n_members && r >= 0; i++)
-		for (size_t k = 0; k < policy->members[i].n_publish && r >= 0; k++)
-			r = clause_add(model, &(struct clause){ .kind = CAUSE_PUBLISH,
-								.publisher = &policy->members[i],
-								.publish = &policy->members[i].publish[k],
-								.index = k });
+		r = add_publish(model, &policy->members[i], false);
+	for (size_t i = 0; i < model->n_labelled && r >= 0; i++)
+		r = add_publish(model, &model->labelled[i].asked.entry, true);
 	return r < 0 ? error_memory(error) : 0;
 }
 

@@ -120,6 +120,9 @@ struct model *model_free(struct model *model)
 		free(model->clauses[i].meaning);
 	for (size_t i = 0; i < model->n_notes; i++)
 		free(model->notes[i]);
+	for (size_t i = 0; i < model->n_labelled; i++)
+		asked_clear(&model->labelled[i].asked);
+	free(model->labelled);
 	free(model->roles);
 	free(model->classes);
 	free(model->locations);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "inventory/inventory.h"
+#include "policy/label.h"
 #include "policy/policy.h"
 #include "verdict/reason.h"
 
@@ -19,7 +20,7 @@ enum cause_kind { CAUSE_NETWORK, CAUSE_GROUP, CAUSE_POLICY, CAUSE_ALLOW, CAUSE_P
 struct cause {
 	enum cause_kind kind;
 	size_t index; /* of the policy's allow or block, or the enum policy_bit */
-	const char *name; /* group, network, or who publishes; owned by policy or inventory */
+	const char *name; /* group, network, or who publishes; owned by policy, inventory or model */
 };
 
 /* What one class may, or must not, open to another. */
@@ -47,7 +48,7 @@ struct class {
 	bool container;
 	const char *network; /* bridge of the container network; "" elsewhere */
 	bool isolate; /* its network keeps its containers apart */
-	const char **groups; /* sorted; owned by the policy */
+	const char **groups; /* sorted; owned by policy or model */
 	size_t n_groups;
 	struct port_binding *ports;
 	size_t n_ports;
@@ -57,13 +58,20 @@ struct class {
 };
 /* clang-format on */
 
+/* The entry that a container's own labels make where the policy has none for it, under `labels: trust`. */
+struct labelled {
+	const struct container *container;
+	struct asked asked; /* of groups, those that the policy knows */
+};
+
 /* Who is at an address: a container's endpoint, a rule's range, or just a part of a zone. */
 struct location {
 	char interface[IFNAMSIZ]; /* "" is this machine itself */
 	struct range range;
 	bool single; /* one address, of a container: beats any range */
 	uint32_t class; /* index */
-	const struct member *entry; /* its entry in the policy, or NULL */
+	const struct member *entry; /* its entry in the policy, or what labels make of one; or NULL */
+	const struct labelled *labelled; /* whose entry that is, or NULL */
 	const struct container *container; /* or NULL */
 	const struct network *network; /* of a container, or NULL */
 	unsigned zones; /* 1 << enum zone */
@@ -86,6 +94,7 @@ struct clause {
 	const struct grant *grant; /* allow, block */
 	const struct member *publisher; /* publish */
 	const struct publish *publish;
+	bool labelled; /* publish: by a label, not by the policy */
 	size_t index; /* in its list of the policy */
 	char *meaning; /* what it says, as text */
 };
@@ -109,6 +118,8 @@ struct model {
 	size_t n_classes;
 	struct location *locations;
 	size_t n_locations;
+	struct labelled *labelled; /* in the order of their containers */
+	size_t n_labelled;
 	struct clause *clauses;
 	size_t n_clauses;
 	struct port_front *fronts; /* published ports with the container behind each */
@@ -155,6 +166,9 @@ bool selector_fits(const struct model *model, const struct selector *selector, c
 
 /* -ENOTUNIQ with a sentence naming both when a bare name fits two members; else 0. */
 int selector_ambiguous(const struct model *model, const struct selector *selector, struct error *error);
+
+/* The policy's entry for a container: that of its own name before that of its service. NULL without one. */
+const struct member *container_entry(const struct policy *policy, const struct container *container);
 
 /* The groups a location is in: sorted, borrowed names; the array is the caller's. -ENOMEM. */
 int location_groups(const struct location *location, const struct policy *policy, const char ***ret, size_t *ret_n);

@@ -22,18 +22,12 @@ static struct location *location_add(struct model *model, const char *interface,
 static const struct member *entry_of(const struct model *model, const struct network *network,
 				     const struct container *container, const struct endpoint *endpoint)
 {
-	const struct member *found = NULL;
+	const struct member *found = container ? container_entry(model->policy, container) :
+						 policy_member(model->policy, MEMBER_CONTAINER, endpoint->name);
+	const struct labelled *labelled = container && !found ? labelled_of(model, container) : NULL;
 
-	for (size_t i = 0; i < model->policy->n_members; i++) {
-		const struct member *member = &model->policy->members[i];
-
-		if (member->kind != MEMBER_CONTAINER)
-			continue;
-		if (strcmp(member->name, container ? container->name : endpoint->name) == 0)
-			return member; /* its own name beats the name of its service */
-		if (container && container_named(container, member->name))
-			found = member;
-	}
+	if (labelled)
+		return &labelled->asked.entry;
 	if (found || (container && container->image_labels))
 		return found;
 	return policy_member(model->policy, MEMBER_NETWORK, network->name);
@@ -60,6 +54,7 @@ static int add_endpoint(struct model *model, const struct endpoint *endpoint)
 		location->network = network;
 		location->container = container;
 		location->entry = entry_of(model, network, container, endpoint);
+		location->labelled = container ? labelled_of(model, container) : NULL;
 		location->resolver = addr_compare(addrs[i], &model->resolver) == 0;
 	}
 	return 0;
@@ -220,9 +215,9 @@ int model_new(const struct policy *policy, const struct inventory *inventory, st
 		return error_memory(error);
 	model->policy = policy;
 	model->inventory = inventory;
-	if (roles_fill(model) < 0 || clauses_fill(model, now, error) < 0 || locations_fill(model) < 0 ||
-	    classes_fill(model, book) < 0 || model_index(model) < 0 || fronts_fill(model) < 0 ||
-	    rights_fill(model, error) < 0)
+	if (roles_fill(model) < 0 || labelled_fill(model) < 0 || clauses_fill(model, now, error) < 0 ||
+	    locations_fill(model) < 0 || classes_fill(model, book) < 0 || model_index(model) < 0 ||
+	    fronts_fill(model) < 0 || rights_fill(model, error) < 0)
 		return error_memory(error);
 	nat_ports_fill(model);
 	*ret = TAKE_PTR(model);

@@ -17,6 +17,23 @@ bool container_named(const struct container *container, const char *name)
 	       strcmp(container->service, slash + 1) == 0;
 }
 
+const struct member *container_entry(const struct policy *policy, const struct container *container)
+{
+	const struct member *found = NULL;
+
+	for (size_t i = 0; i < policy->n_members; i++) {
+		const struct member *member = &policy->members[i];
+
+		if (member->kind != MEMBER_CONTAINER)
+			continue;
+		if (strcmp(member->name, container->name) == 0)
+			return member;
+		if (container_named(container, member->name))
+			found = member;
+	}
+	return found;
+}
+
 /* Whose labels claim an entry but prove nothing is closed, as an entry without anything would make it. */
 static bool is_doubtful(const struct location *location)
 {
@@ -25,8 +42,16 @@ static bool is_doubtful(const struct location *location)
 
 unsigned location_policies(const struct location *location, const struct policy *policy)
 {
-	if (location->entry)
-		return location->entry->policies;
+	const struct member *entry = location->entry, *network = NULL;
+
+	if (location->labelled)
+		network = policy_member(policy, MEMBER_NETWORK, location->network->name);
+	/* No label opens a network that was closed as a whole. */
+	if (location->labelled && (!location->labelled->asked.has_policies ||
+				   (network && network->policies & (POLICY_DISABLED | POLICY_QUARANTINE))))
+		entry = network;
+	if (entry)
+		return entry->policies;
 	return location->network && !location->network->internal && !is_doubtful(location) ? POLICY_WAN | POLICY_DNS :
 											     0;
 }
@@ -73,12 +98,20 @@ static bool in_group(const struct model *model, const struct location *location,
 	return false;
 }
 
-static bool has_tag(const struct location *location, const char *name)
+static bool entry_has_tag(const struct member *entry, const char *name)
 {
-	for (size_t i = 0; location->entry && i < location->entry->n_tags; i++)
-		if (strcmp(location->entry->tags[i], name) == 0)
+	for (size_t i = 0; entry && i < entry->n_tags; i++)
+		if (strcmp(entry->tags[i], name) == 0)
 			return true;
 	return false;
+}
+
+/* No label takes off a tag of its network: a block may hang on it. */
+static bool has_tag(const struct model *model, const struct location *location, const char *name)
+{
+	return entry_has_tag(location->entry, name) ||
+	       (location->labelled &&
+		entry_has_tag(policy_member(model->policy, MEMBER_NETWORK, location->network->name), name));
 }
 
 /*
@@ -149,7 +182,7 @@ bool selector_fits(const struct model *model, const struct selector *selector, c
 	case SELECT_GROUP:
 		return in_group(model, location, selector->name);
 	case SELECT_TAG:
-		return has_tag(location, selector->name);
+		return has_tag(model, location, selector->name);
 	case SELECT_MEMBER:
 		return is_member(location, selector->member_kind, selector->name, block);
 	case SELECT_NAME:

@@ -63,6 +63,10 @@ expect 0 'note: nas does not exist yet' block tv nas
 expect 0 'opens' publish web --to lan
 expect 0 'opens' publish web --remove
 expect 0 'opens' role br-lan lan
+expect 0 '3fa9c1d2.shop/web.container.2026-.*policies wan, dns; groups shop.new: groups shop' pending
+expect 0 '00c0ffee.tv.image.-.spr.polices=wan.x1b.31m.cannot be accepted: unknown label' pending
+expect 0 'opens tv to nas' accept 3fa9c1d2
+expect 0 'opens tv to nas' dismiss 00c0ffee
 expect 0 'opens: tv to nas' apply -f "$source/tests/cli/check_cli.sh"
 expect 0 'name: media' export
 expect 4 'to change that: spr allow phone nas:445/tcp' explain phone nas:445

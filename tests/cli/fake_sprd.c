@@ -37,6 +37,14 @@ static const struct answer {
 	{ "explain",
 	  "{\"verdict\": \"drop\", \"reason\": \"no-grant\", \"sentence\": \"Nothing lets phone reach nas.\","
 	  " \"path\": [\"phone is in class 3\", \"nas is in class 4\"], \"fix\": \"spr allow phone nas:445/tcp\"}" },
+	{ "pending",
+	  "{\"proposals\": [{\"id\": \"3fa9c1d2\", \"kind\": \"label\", \"who\": \"shop/web\", \"what\":"
+	  " \"policies wan, dns; groups shop\", \"missing\": \"groups shop\", \"from\": \"container\", \"refused\": null,"
+	  " \"since\": 1767225600}, {\"id\": \"00c0ffee\", \"kind\": \"label\", \"who\": \"tv\", \"what\":"
+	  " \"spr.polices=wan\\u001b[31m\", \"missing\": \"\", \"from\": \"image\", \"refused\": \"unknown label\","
+	  " \"since\": 0}]}" },
+	{ "accept", NULL },
+	{ "dismiss", NULL },
 	{ "join", NULL },
 	{ "leave", NULL },
 	{ "grant", NULL },

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/docker_parse.h"
+#include "policy/label.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,6 +25,27 @@ static void demand_name(const char *name)
 static void demand_id(const char *id)
 {
 	demand(id && id[0] && strlen(id) <= DOCKER_ID_MAX && !strpbrk(id, "/?#% &\"\\"));
+}
+
+/* What a label says is bounded and can be shown; what it asks for, or the sentence about it, too. */
+static void run_requests(const struct request *requests, size_t n)
+{
+	struct asked asked = { 0 };
+
+	demand(n <= DOCKER_REQUESTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct error error = { 0 };
+
+		demand_name(requests[i].key);
+		demand(!requests[i].text || strlen(requests[i].text) <= LABEL_TEXT_MAX);
+		if (requests[i].text && requests[i].text[0])
+			for (const char *at = requests[i].text; *at; at++)
+				demand((unsigned char)*at >= 0x20 && *at != 0x7f);
+		if (label_read(requests[i].key, requests[i].text, &asked, &error) < 0)
+			demand(error.text[0]);
+	}
+	free(asked_print(&asked));
+	asked_clear(&asked);
 }
 
 static void run_network(const char *text, size_t size)
@@ -70,6 +92,7 @@ static void run_containers(const char *text, size_t size)
 			demand_name(container->project);
 		if (containers[i].image_id)
 			demand(!strpbrk(containers[i].image_id, "/?#% &\"\\"));
+		run_requests(container->requests, container->n_requests);
 		demand(container->running || !container->n_ports);
 		for (size_t j = 0; j < container->n_ports; j++)
 			demand(container->ports[j].host.family && container->ports[j].host_port &&
@@ -100,8 +123,10 @@ static void run_small(uint8_t which, const char *text, size_t size)
 			       bindings.ports[i].container_port && bindings.ports[i].proto);
 		docker_bindings_clear(&bindings);
 	}
-	if (which == 4 && docker_parse_image(text, size, &labels, NULL) == 0)
+	if (which == 4 && docker_parse_image(text, size, &labels, NULL) == 0) {
+		run_requests(labels.requests, labels.n_requests);
 		docker_labels_clear(&labels);
+	}
 	if (which == 5 && docker_parse_version(text, size, &version, NULL) == 0) {
 		demand_name(version);
 		free(version);

@@ -99,7 +99,7 @@ class Docker:
         return subprocess.run(["docker", *words], env=environment, check=check, timeout=timeout,
                               capture_output=True, text=True, **options)
 
-    def image(self, name, files, links=()):
+    def image(self, name, files, links=(), labels=None):
         """An image of files {path in it: path here}."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
@@ -109,7 +109,9 @@ class Docker:
                 entry = tarfile.TarInfo(inside)
                 entry.type, entry.linkname = tarfile.SYMTYPE, target
                 tar.addfile(entry)
-        self.call("POST", "/images/create", packed.getvalue(), kind="application/x-tar", fromSrc="-", repo=name, tag="latest")
+        changes = {"changes": "LABEL " + " ".join(f"{key}={value}" for key, value in labels.items())} if labels else {}
+        self.call("POST", "/images/create", packed.getvalue(), kind="application/x-tar", fromSrc="-", repo=name, tag="latest",
+                  **changes)
 
     def build(self, dockerfile, version):
         """Builds from the text of a Dockerfile; version "1" is the classic builder, "2" BuildKit. What it said."""
@@ -131,7 +133,7 @@ class Docker:
                             "com.docker.network.bridge.enable_icc": "true" if icc else "false", **(options or {})}}
         return self.call("POST", "/networks/create", body)["Id"]
 
-    def create(self, name, network, command, ip4=None, ip6=None, ports=(), labels=None):
+    def create(self, name, network, command, ip4=None, ip6=None, ports=(), labels=None, image="lab"):
         """`ports` as docker run -p takes them, the address and both ports always said."""
         bindings = {}
         for port in ports:
@@ -140,7 +142,7 @@ class Docker:
             inside = inside if "/" in inside else f"{inside}/tcp"
             bindings.setdefault(inside, []).append({"HostIp": address.strip("[]"), "HostPort": number})
         place = {key: value for key, value in (("IPv4Address", ip4), ("IPv6Address", ip6)) if value}
-        body = {"Image": "lab", "Cmd": command, "Labels": labels or {}, "ExposedPorts": {port: {} for port in bindings},
+        body = {"Image": image, "Cmd": command, "Labels": labels or {}, "ExposedPorts": {port: {} for port in bindings},
                 "HostConfig": {"NetworkMode": network, "PortBindings": bindings},
                 "StopTimeout": 0}
         if network not in ("host", "bridge", "none"):

@@ -121,6 +121,33 @@ static void add_ports(struct scene *scene, struct container *container, uint16_t
 	}
 }
 
+/* Labels of the container or its image, some of which ask for what cannot be. */
+static void add_requests(struct container *container, uint16_t base)
+{
+	static const char *const policies[] = { "wan",	    "dns", "wan,lan", "lan_upstream,dns", "", "quarantine,dns",
+						"disabled", "dsn" };
+	static const char *const groups[] = { "g0", "g1,g2", "g0,nobody", "" };
+	static const char *const tags[] = { "t0", "t0,t1" };
+	static const char *const to[] = { "internet", "lan+upstream", "group:g1", "tag:t0+web",
+					  "container:db+nothing" };
+	char publish[64];
+
+	snprintf(publish, sizeof(publish), "%u%s:%s", base + random_below(3), random_percent(50) ? "" : "/tcp",
+		 RANDOM_OF(to));
+	for (size_t i = 0; i < 4; i++) {
+		const char *const keys[] = { "policies", "groups", "tags", "publish" };
+		const char *const texts[] = { RANDOM_OF(policies), RANDOM_OF(groups), RANDOM_OF(tags), publish };
+		struct request *request = random_percent(40) ? ARRAY_ADD(container->requests, container->n_requests) :
+							       NULL;
+
+		if (!request)
+			continue;
+		request->key = strdup(keys[i]);
+		request->text = strdup(texts[i]);
+		request->image = random_percent(25);
+	}
+}
+
 static void add_containers(struct scene *scene)
 {
 	static const char *const names[] = { "web", "db", "nas", "files", "net-a", "proj-app-1", "tv", "both" };
@@ -141,6 +168,7 @@ static void add_containers(struct scene *scene)
 			container.service = strdup(random_percent(50) ? "app" : "db");
 		}
 		add_ports(scene, &container, (uint16_t)(8000 + 10 * i));
+		add_requests(&container, (uint16_t)(8000 + 10 * i));
 		MUST(inventory_put_container(scene->inventory, &container) == 0);
 		add_endpoint(scene, first, id, names[i]);
 		if (random_percent(30) && strcmp(first, second) != 0)

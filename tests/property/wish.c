@@ -223,8 +223,8 @@ char *wish_write(const struct scene *scene)
 	fputs("groups: [{name: g0}, {name: g1}, {name: g2}]\n", out);
 	write_grants(out, "allow", random_below(9));
 	write_grants(out, "block", random_below(7));
-	fprintf(out, "settings: {connections: %s, local_users: %s}\n", random_percent(30) ? "0" : "1000000",
-		random_percent(30) ? "root" : "all");
+	fprintf(out, "settings: {connections: %s, local_users: %s, labels: %s}\n", random_percent(30) ? "0" : "1000000",
+		random_percent(30) ? "root" : "all", random_percent(50) ? "trust" : "ask");
 	MUST(fclose(out) == 0);
 	return text;
 }

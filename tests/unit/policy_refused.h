@@ -46,7 +46,7 @@ static const struct refused {
 	{ TEXT("- groups"), "p:1:1: the document has to be a mapping of sections, such as 'containers:'" },
 	{ TEXT("groups"), "p:1:1: the document has to be a mapping of sections, such as 'containers:'" },
 	{ TEXT("<<: {groups: []}"), "p:1:1: unknown section '<<'; it can be one of: interfaces, networks, containers, "
-				    "rules, groups, allow, block, tests, settings" },
+				    "rules, groups, allow, block, tests, dismissed, settings" },
 	{ TEXT("[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"),
 	  "p:1:33: lists and mappings inside each other: more than 32 deep" },
 	{ TEXT("groups: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: [{a: "
@@ -57,7 +57,7 @@ static const struct refused {
 	{ TEXT("container: []"), "p:1:1: unknown section 'container'; did you mean 'containers'?" },
 	{ TEXT("Networks: []"), "p:1:1: unknown section 'Networks'; did you mean 'networks'?" },
 	{ TEXT("xyzzy: []"), "p:1:1: unknown section 'xyzzy'; it can be one of: interfaces, networks, containers, "
-			     "rules, groups, allow, block, tests, settings" },
+			     "rules, groups, allow, block, tests, dismissed, settings" },
 	{ TEXT("devices: []"), "p:1:1: the section 'devices' is not known in this version of spr: take it out" },
 	{ TEXT("groups: []\nforwards: []\n"),
 	  "p:2:1: the section 'forwards' is not known in this version of spr: take it out" },
@@ -65,17 +65,19 @@ static const struct refused {
 	{ TEXT("peers: []"), "p:1:1: the section 'peers' is not known in this version of spr: take it out" },
 	{ TEXT("tests: [{from: lan, to: nas, expect: maybe}]"),
 	  "p:1:38: unknown value 'maybe'; it can be one of: accept, drop" },
-	{ TEXT("tests: [{from: lan, to: nas:99999, expect: drop}]"), "p:1:25: port 99999 does not exist: ports go from 1 to 65535, without leading zeros" },
+	{ TEXT("tests: [{from: lan, to: nas:99999, expect: drop}]"),
+	  "p:1:25: port 99999 does not exist: ports go from 1 to 65535, without leading zeros" },
 	{ TEXT("tests: [{from: lan, to: nas:80-90/tcp, expect: drop}]"),
 	  "p:1:9: test: a test asks for one port: make a test of each that matters" },
 	{ TEXT("tests: [{from: group:nobody, to: nas, expect: drop}]"),
 	  "p:1:16: test: the group 'nobody' has no entry in groups: add {name: nobody} there" },
-	{ TEXT("tests: [{from: lan, expect: drop}]"), "p:1:9: an entry of tests needs the key 'to': one selector, and a port if need be, such as nas:445" },
+	{ TEXT("tests: [{from: lan, expect: drop}]"),
+	  "p:1:9: an entry of tests needs the key 'to': one selector, and a port if need be, such as nas:445" },
 	{ TEXT("groups:"), "p:1:1: the section 'groups' is empty: write [], or take it out" },
 	{ TEXT("groups: ~\n"), "p:1:1: the section 'groups' is empty: write [], or take it out" },
 	{ TEXT("settings:\n"), "p:1:1: the section 'settings' is empty: write {}, or take it out" },
 	{ TEXT("\"a\\nb\\u202e'\": []"), "p:1:1: unknown section 'a?b?''; it can be one of: interfaces, networks, "
-					 "containers, rules, groups, allow, block, tests, settings" },
+					 "containers, rules, groups, allow, block, tests, dismissed, settings" },
 	{ TEXT("containers: [{name: x, polices: [wan]}]"), "p:1:24: unknown key 'polices'; did you mean 'policies'?" },
 	{ TEXT("containers: [{nam: x}]"), "p:1:15: unknown key 'nam'; did you mean 'name'?" },
 	{ TEXT("networks: [{name: x, publish: []}]"),
@@ -409,4 +411,12 @@ static const struct refused {
 	  "only" },
 	{ TEXT("rules: [{name: a, interface: x, source: 10.0.0.0/8}, {name: a, interface: y, source: 10.0.0.0/8}]"),
 	  "p:1:54: rule 'a': there are two entries of this name: make one of them" },
+	/* requests */
+	{ TEXT("settings: {labels: yes}"), "p:1:20: unknown value 'yes'; it can be one of: ask, trust" },
+	{ TEXT("settings: {labels: trsut}"), "p:1:20: unknown value 'trsut'; did you mean 'trust'?" },
+	{ TEXT("settings: {labels: [trust]}"), "p:1:20: 'labels' takes ask or trust; here is a list" },
+	{ TEXT("dismissed: [{comment: x}]"), "p:1:13: an entry of dismissed needs the key 'id': a name" },
+	{ TEXT("dismissed: [{id: a/b}]"), "p:1:18: the name 'a/b' may have only letters A to Z, digits, and _ . -" },
+	{ TEXT("dismissed: [{id: 0a}, {id: 0b}, {id: 0a}]"),
+	  "p:1:33: dismissed '0a': this request is dismissed twice: make one entry of them" },
 };

@@ -959,6 +959,84 @@ static void compose_labels_baked(void **state)
 	assert_true(inventory_container(fixture->inventory, C1)->image_labels);
 }
 
+static const struct request *request_of(const struct container *container, const char *key)
+{
+	for (size_t i = 0; i < container->n_requests; i++)
+		if (strcmp(container->requests[i].key, key) == 0)
+			return &container->requests[i];
+	return NULL;
+}
+
+/* What is asked for by labels, as found; bounded, and nothing that a terminal would obey. */
+static void requests_parsed(void **state)
+{
+	char text[20000] = "[{\"Id\":\"" C1 "\",\"Names\":[\"/x\"],\"Created\":1700000000,\"Labels\":{";
+	struct docker_container *containers;
+	const struct container *container;
+	size_t n;
+
+	for (int i = 0; i < 50; i++)
+		sprintf(text + strlen(text), "\"spr.a%02d\":\"x\",\"spr.a\\u001b%02d\":\"x\",\"other%d\":\"x\",", i, i,
+			i);
+	strcat(text, "\"spr.policies\":\"wan, dns\",\"spr.groups\":\"a\\u001b[31mb\",\"spr.tags\":7,"
+		     "\"sprx\":\"x\",\"spr.publish\":\"");
+	for (int i = 0; i < 1025; i++)
+		strcat(text, "1");
+	strcat(text, "\"}}]");
+	assert_int_equal(docker_parse_containers(text, strlen(text), &containers, &n, NULL), 0);
+	container = &containers[0].container;
+	assert_int_equal(container->created, 1700000000);
+	assert_int_equal(container->n_requests, DOCKER_REQUESTS_MAX);
+	assert_string_equal(request_of(container, "policies")->text, "wan, dns");
+	assert_null(request_of(container, "groups")->text);
+	assert_null(request_of(container, "tags")->text);
+	assert_null(request_of(container, "publish")->text);
+	assert_string_equal(request_of(container, "a00")->text, "x");
+	assert_non_null(request_of(container, "?"));
+	for (size_t i = 1; i < container->n_requests; i++)
+		assert_true(strcmp(container->requests[i - 1].key, container->requests[i].key) <= 0);
+	docker_containers_free(containers, n);
+}
+
+#define ASKS ",\"Labels\":{\"spr.groups\":\"media\",\"spr.policies\":\"wan\"}"
+
+/* Which of them the image says: the container waits until that is known. */
+static void requests_of_images(void **state)
+{
+	struct fixture *fixture = *state;
+	const struct container *container;
+	struct docker_question question;
+
+	event(fixture, false, DOCKER_CREATE, C2, "");
+	ask(fixture, DOCKER_ASK_CONTAINER, C2, "[" CONTAINER(C2, "db", ASKS) "]");
+	assert_null(inventory_container(fixture->inventory, C2));
+	ask(fixture, DOCKER_ASK_IMAGE, "sha256:77",
+	    "{\"Config\":{\"Labels\":{\"spr.groups\":\"media\",\"spr.policies\":\"wan,dns\",\"spr.tags\":\"x\"}}}");
+	container = inventory_container(fixture->inventory, C2);
+	assert_int_equal(container->n_requests, 2);
+	assert_true(request_of(container, "groups")->image);
+	assert_false(request_of(container, "policies")->image);
+	assert_false(container->image_labels);
+
+	list_again(fixture, "[]", "[" CONTAINER(C2, "db", ",\"Labels\":{\"spr.groups\":\"\"}") "]");
+	container = inventory_container(fixture->inventory, C2);
+	assert_int_equal(container->n_requests, 1);
+	assert_false(request_of(container, "groups")->image);
+
+	docker_track_reset(fixture->track);
+	event(fixture, false, DOCKER_CREATE, C1, "");
+	ask(fixture, DOCKER_ASK_CONTAINER, C1,
+	    "[{\"Id\":\"" C1 "\",\"Names\":[\"/x\"],\"ImageID\":\"sha256:88\"" ASKS "}]");
+	question = next(fixture, DOCKER_ASK_IMAGE, "sha256:88");
+	answer_status(fixture, &question, 404, "");
+	container = inventory_container(fixture->inventory, C1);
+	assert_true(request_of(container, "groups")->image);
+	assert_true(request_of(container, "policies")->image);
+	event(fixture, false, DOCKER_CREATE, C1, "");
+	ask(fixture, DOCKER_ASK_CONTAINER, C1, "[{\"Id\":\"" C1 "\",\"Names\":[\"/x\"]" ASKS "}]");
+	assert_true(request_of(inventory_container(fixture->inventory, C1), "policies")->image);
+}
+
 /* Any order of events and answers: what left is not there, and when it is quiet all is as Docker says. */
 static void any_order(void **state)
 {
@@ -1057,6 +1135,8 @@ int main(void)
 		track_test(bindings_first),
 		cmocka_unit_test(bindings_parsed),
 		cmocka_unit_test(root_parsed),
+		cmocka_unit_test(requests_parsed),
+		track_test(requests_of_images),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

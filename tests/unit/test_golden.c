@@ -206,7 +206,7 @@ static void test_kernel(void **state)
 
 int main(void)
 {
-	static char *const names[] = { "empty", "nas", "router" };
+	static char *const names[] = { "empty", "labels", "nas", "router" };
 	struct CMUnitTest tests[2 * ELEMENTSOF(names)];
 
 	for (size_t i = 0; i < ELEMENTSOF(names); i++) {

@@ -239,6 +239,8 @@ static void equality(void **state)
 {
 	struct port_binding port = { .proto = 6, .host_port = 80, .container_port = 80 };
 	struct container a = { .name = (char *)"x", .ports = &port, .n_ports = 1 }, b = a;
+	struct request wan = { .key = (char *)"policies", .text = (char *)"wan" };
+	struct request dns = { .key = (char *)"policies", .text = (char *)"dns" };
 	struct network n = { .icc = true }, m = n;
 
 	assert_true(container_equal(&a, &b));
@@ -246,6 +248,20 @@ static void equality(void **state)
 	assert_false(container_equal(&a, &b));
 	b = a;
 	b.image_labels = true;
+	assert_false(container_equal(&a, &b));
+	b = a;
+	b.created = 1;
+	assert_false(container_equal(&a, &b));
+	b = a;
+	b.requests = &wan;
+	b.n_requests = 1;
+	assert_false(container_equal(&a, &b));
+	a.requests = &dns;
+	a.n_requests = 1;
+	assert_false(container_equal(&a, &b));
+	wan.text = dns.text;
+	assert_true(container_equal(&a, &b));
+	wan.image = true;
 	assert_false(container_equal(&a, &b));
 	b = a;
 	b.n_ports = 0;

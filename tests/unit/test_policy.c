@@ -493,6 +493,14 @@ static struct policy *random_policy(void)
 		random_test(policy);
 	policy->settings.local_users = pick(2) ? LOCAL_USERS_ROOT : LOCAL_USERS_ALL;
 	policy->settings.connections = pick(3) ? 4096 : pick(CONNECTIONS_MAX);
+	policy->settings.labels = pick(2) ? LABELS_TRUST : LABELS_ASK;
+	for (unsigned i = pick(3); i > 0; i--) {
+		struct dismissal *dismissal = ARRAY_ADD(policy->dismissed, policy->n_dismissed);
+
+		if (asprintf(&dismissal->id, "%08x", pick(1u << 31)) < 0)
+			abort();
+		dismissal->comment = pick(2) ? random_name(false) : NULL;
+	}
 	return policy;
 }
 
@@ -647,6 +655,10 @@ static void test_equal(void **state)
 		"allow: [{from: a, to: b, comment: x}]",
 		"settings: {local_users: root}",
 		"settings: {connections: 0}",
+		"settings: {labels: trust}",
+		"dismissed: [{id: 0a1b2c3d}]",
+		"dismissed: [{id: '12345678'}]",
+		"dismissed: [{id: 0a1b2c3d, comment: x}]",
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(texts); i++) {

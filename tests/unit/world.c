@@ -167,6 +167,22 @@ static const char *value_of(const char *word, const char *key)
 	return strncmp(word, key, length) == 0 && word[length] == '=' ? word + length + 1 : NULL;
 }
 
+/* "spr.policies=wan" is a label of its own, "image.policies=wan" one of its image; "~" stands for what nobody may see. */
+static void read_request(struct container *container, const char *word)
+{
+	bool image = strncmp(word, "image.", 6) == 0;
+	const char *key = strchr(word, '.');
+	size_t length = key ? strcspn(key + 1, "=") : 0;
+	struct request *request;
+
+	if (!image && strncmp(word, "spr.", 4) != 0)
+		return;
+	request = ARRAY_ADD(container->requests, container->n_requests);
+	request->image = image;
+	request->key = strndup(key + 1, length);
+	request->text = strcmp(key + 1 + length, "=~") != 0 ? strdup(key + 2 + length) : NULL;
+}
+
 static void read_container(struct inventory *inventory, const struct words *words, const char *id)
 {
 	struct container container = { .running = true, .id = strdup(id), .engine = strdup("docker") };
@@ -186,6 +202,8 @@ static void read_container(struct inventory *inventory, const struct words *word
 			*ARRAY_ADD(container.ports, container.n_ports) = binding_of(port);
 		if (bind)
 			*ARRAY_ADD(container.bindings, container.n_bindings) = binding_of(bind);
+		read_request(&container, words->word[i]);
+		container.host_network |= value_of(words->word[i], "mode") != NULL;
 		container.image_labels |= value_of(words->word[i], "labels") != NULL;
 	}
 	container.running = strcmp(words->word[0], "stopped") != 0;

@@ -19,6 +19,8 @@
  *   container odd media 172.30.1.12 labels=image  its image claims to be somebody's service
  *   container new media 172.30.1.13 bind=0.0.0.0:8081:80/tcp    to be published, not told of yet
  *   stopped old bind=0.0.0.0:8082:80/tcp          in no network
+ *   container sly media 172.30.1.14 spr.policies=wan,dns image.groups=proxy      labels, its own and its image's
+ *   container net media 172.30.1.15 mode=host
  *   build media 172.30.1.99
  *   resolver 10.99.0.1
  *   busy 32768-60999               ports of the machine's own sockets
