@@ -78,6 +78,7 @@ struct daemon {
 	size_t n_routes;
 	json_t *recent[RECENT_DROPS_MAX]; /* a ring */
 	size_t n_recent;
+	bool leftover; /* inactive, but our tables could not be taken away */
 	char problem[1000]; /* why the kernel does not hold what it should; "" when it does */
 };
 

@@ -145,6 +145,17 @@ static void count_table(const char *chain, uint64_t packets, uint64_t bytes, voi
 	*(bool *)data = true;
 }
 
+/* Not up, and yet closed: an earlier run ended in the middle. Whoever asks is told; nothing is opened unasked. */
+static void note_tables(struct daemon *daemon)
+{
+	bool there = false;
+
+	nft_counters(daemon->nft, DROP_CHAIN_PREFIX, count_table, &there, NULL);
+	if (there && !daemon->active)
+		snprintf(daemon->problem, sizeof(daemon->problem),
+			 "an earlier run left its tables: `spr down` takes them away, `spr up` puts them right");
+}
+
 /*
  * What an earlier run left in the kernel knows the containers; we do not before the engine has answered. Until then, or
  * until it is clear that there is none, it stays.
@@ -197,6 +208,7 @@ static int start(struct daemon *daemon, struct error *error)
 	if (r < 0)
 		return r;
 	wait_for_engine(daemon);
+	note_tables(daemon);
 	r = daemon_refresh(daemon, error);
 	if (r < 0)
 		return r;

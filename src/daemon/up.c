@@ -210,5 +210,5 @@ CALL(call_up)
 	*ret_result = json_pack("{s:b, s:o, s:o, s:o, s:o, s:o}", "changed", changed, "found", found(daemon), "closed",
 				closed(daemon), "ports", closed_ports(daemon), "left_alone", left_alone(daemon), "next",
 				next_steps(daemon));
-	return *ret_result ? 0 : error_memory(error);
+	return *ret_result ? 0 : error_set(error, ENOMEM, "it is up; there is not enough memory for the answer");
 }

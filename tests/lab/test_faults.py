@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from faults import FOREVER, LIBRARY, Faults
+from faults import FOREVER, KINDS, LIBRARY, Faults
 from probes import OPEN_WAIT, talk, tcp_open
 from scene import INTERNET4
 from spr import SprError, merged
@@ -41,6 +41,11 @@ def some(calls, wanted):
     return sorted({1 + round(i * (calls - 1) / (wanted - 1)) for i in range(wanted)})
 
 
+def sort_elements(match):
+    """Elements in an order that does not depend on what was there before."""
+    return "elements = {" + ",\n".join(sorted(element.strip() for element in match[1].split(","))) + "}"
+
+
 def in_kernel(scene):
     """What the tables of spr say, without what comes and goes; "" without any."""
     texts = []
@@ -48,10 +53,10 @@ def in_kernel(scene):
         if not table.split()[-1].startswith("spr"):
             continue
         text = re.sub(r"counter packets \d+ bytes \d+", "counter", scene.router.run("nft", "list", *table.split()))
-        text = re.sub(r"(?m)^table .*$|\s*# progname.*$", "", text)
+        text = re.sub(r"(?m)^table .*$|\s*# progname.*$|^\}$", "", text)
         blocks = [re.sub(r"\s*elements = \{[^}]*\}", "", block) if re.search(r"flags .*(timeout|dynamic)", block) else block
                   for block in text.split("\n\n")]
-        texts.append("\n\n".join(sorted(block.strip("\n ") for block in blocks)))
+        texts.append("\n\n".join(sorted(re.sub(r"elements = \{([^}]*)\}", sort_elements, block).strip("\n ") for block in blocks)))
     return "\n\n".join(texts)
 
 
@@ -93,8 +98,8 @@ class Daemon:
         try:
             change()
             return True
-        except SprError:
-            return False
+        except SprError as error:
+            return None if "for the answer" in error.message else False
         except (OSError, TypeError, ValueError):  # no answer, or none that is whole
             return None
 
@@ -107,11 +112,12 @@ class Daemon:
         self.spr.start()
         self.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
 
-    def counted(self, kind, change):
-        self.faults.arm(kind, at=0)
+    def counted(self, change):
+        """How many calls of each kind a change takes."""
+        self.faults.arm("none", at=0)
         change()
         self.faults.disarm()
-        return self.faults.calls(kind)
+        return {kind: self.faults.calls(kind) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")
@@ -142,14 +148,14 @@ def apply(daemon, part):
 
 
 @pytest.mark.daemon_may_die
-@pytest.mark.parametrize("faults, wanted", [(KERNEL, 3), (SLOW, 2), (MEMORY, 8)], ids=["kernel", "silence", "memory"])
+@pytest.mark.parametrize("faults, wanted", [(KERNEL, 2), (SLOW, 2), (MEMORY, 5)], ids=["kernel", "silence", "memory"])
 def test_change(faults, wanted, stage, daemon):
     """A change of policy is made, or refused and not made."""
     done = {True: 0, False: 0, None: 0}
     with fire_and_flow(daemon.scene) as sock:
+        calls = daemon.counted(lambda: apply(daemon, other(daemon)))
         for kind, code, times in faults:
-            calls = max(daemon.counted(kind, lambda: apply(daemon, other(daemon))) for _ in range(2))
-            for at in some(calls, wanted):
+            for at in some(calls[kind], wanted):
                 before, part = daemon.now(), other(daemon)
                 daemon.faults.arm(kind, code, at, times)
                 made = daemon.attempt(lambda part=part: apply(daemon, part))
@@ -164,23 +170,26 @@ def test_change(faults, wanted, stage, daemon):
                     raise AssertionError(f"{where}, {failed} failed: {error}") from error
                 assert talk(sock, OPEN_WAIT), f"{where}: the allowed flow was cut"
                 done[made] += failed > 0
-    assert done[False] > 0 and done[None] <= (sum(done.values()) if faults is MEMORY else 0), done
+    assert sum(done.values()) > 0 and (faults is MEMORY or not done[None]), done
+    assert faults is SLOW or done[False] > 0, done
 
 
 @pytest.mark.daemon_may_die
-@pytest.mark.parametrize("faults, wanted", [(KERNEL, 3), (MEMORY, 6)], ids=["kernel", "memory"])
+@pytest.mark.parametrize("faults, wanted", [(KERNEL if SOAK else KERNEL[::3], 3), (MEMORY, 4)], ids=["kernel", "memory"])
 def test_up(faults, wanted, daemon):
     """`spr up` enforces, or fails and leaves nothing behind; `spr down` takes away, or fails and leaves all."""
     for verb in ("up", "down"):
+        getattr(daemon.spr, "down" if verb == "up" else "up")()
+        calls = daemon.counted(getattr(daemon.spr, verb))
         for kind, code, times in faults:
-            getattr(daemon.spr, "down" if verb == "up" else "up")()
-            calls = daemon.counted(kind, getattr(daemon.spr, verb))
-            for at in some(calls, wanted):
+            for at in some(calls[kind], wanted):
                 getattr(daemon.spr, "down" if verb == "up" else "up")()
                 daemon.faults.arm(kind, code, at, times)
                 made = daemon.attempt(getattr(daemon.spr, verb))
                 daemon.faults.disarm()
                 daemon.revive(kind == "memory")
+                if made is None:
+                    getattr(daemon.spr, verb)()  # whatever became of it, it can be said again
                 where = f"{verb}, {kind} {code} at call {at}"
                 try:
                     status = daemon.settled()
@@ -191,13 +200,14 @@ def test_up(faults, wanted, daemon):
 
 
 @pytest.mark.daemon_may_die
-@pytest.mark.parametrize("faults, wanted", [(KERNEL[:2] + KERNEL[4:5] + KERNEL[8:], 3), (MEMORY[:1], 6)], ids=["kernel", "memory"])
+@pytest.mark.parametrize("faults, wanted", [(KERNEL if SOAK else KERNEL[::4], 3), (MEMORY[:1], 4)], ids=["kernel", "memory"])
 def test_start(faults, wanted, daemon):
     """A start succeeds, or fails with a sentence and leaves everything closed; the next one succeeds."""
+    daemon.spr.up()
     with fire_and_flow(daemon.scene):
+        calls = daemon.counted(daemon.spr.restart)
         for kind, code, times in faults:
-            calls = daemon.counted(kind, daemon.spr.restart)
-            for at in some(calls, wanted):
+            for at in some(calls[kind], wanted):
                 daemon.spr.stop()
                 daemon.faults.arm(kind, code, at, times)
                 said = len(daemon.spr.read_log())
@@ -246,7 +256,8 @@ def test_many_descriptors(daemon):
         daemon.settled()
         with contextlib.ExitStack() as stack:
             for _ in range(300):
-                stack.enter_context(daemon.spr.connect())
+                with contextlib.suppress(BlockingIOError):  # the queue before it is full
+                    stack.enter_context(daemon.spr.connect())
             time.sleep(0.5)
             assert len(os.listdir(folder)) <= before + 70
         until = time.monotonic() + SETTLE
