@@ -169,12 +169,12 @@ static char *class_meaning(const struct class *class, const struct model *model)
 	struct text out = { 0 };
 
 	text_add(&out, "%x %x %d%d%d%d %s", class->policies, class->zones, class->resolver, class->container,
-		class->internal, class->isolate, class->network);
+		 class->internal, class->isolate, class->network);
 	for (size_t i = 0; i < class->n_groups; i++)
 		text_add(&out, "\ngroup %s", class->groups[i]);
 	for (size_t i = 0; i < class->n_ports; i++)
 		text_add(&out, "\nport %u %u %u", class->ports[i].proto, class->ports[i].host_port,
-			class->ports[i].container_port);
+			 class->ports[i].container_port);
 	for (size_t i = 0; i < model->n_clauses; i++)
 		if (class->selected[i])
 			text_add(&out, "\n%u %s", class->selected[i], model->clauses[i].meaning);

@@ -52,8 +52,9 @@ void *calloc(size_t n, size_t size)
 
 void *realloc(void *old, size_t size)
 {
-	void *new = fails() ? NULL : __interceptor_realloc ? __interceptor_realloc(old, size) :
-							     __libc_realloc(old, size);
+	void *new = fails()		  ? NULL :
+		    __interceptor_realloc ? __interceptor_realloc(old, size) :
+					    __libc_realloc(old, size);
 
 	memory.held += new && !old;
 	return new;

@@ -107,8 +107,8 @@ static unsigned run_once(const struct subject *subject, unsigned at, bool on, in
 		fail_msg("%s: failed, and has a result", subject->name);
 	free(now);
 	if (memory_held() < held || memory_held() > held + (failed ? subject->forgotten : 0))
-		fail_msg("%s: %ld pieces of memory lost with a fault at call %u%s", subject->name,
-			 memory_held() - held, at, on ? " and after" : "");
+		fail_msg("%s: %ld pieces of memory lost with a fault at call %u%s", subject->name, memory_held() - held,
+			 at, on ? " and after" : "");
 	return failed;
 }
 
@@ -705,7 +705,8 @@ static const struct said {
 	{ DOCKER_ASK_IMAGE, "sha256:7", "{\"Id\":\"sha256:7\",\"Config\":{\"Labels\":{}}}" },
 	{ DOCKER_ASK_IMAGE, "sha256:8", "{\"Id\":\"sha256:8\",\"Config\":{\"Labels\":null}}" },
 	{ DOCKER_ASK_BINDINGS, C1,
-	  "{\"Id\":\"" C1 "\",\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"}]}}}" },
+	  "{\"Id\":\"" C1
+	  "\",\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"8080\"}]}}}" },
 	{ DOCKER_ASK_BINDINGS, C2, "{\"Id\":\"" C2 "\",\"HostConfig\":{\"PortBindings\":{}}}" },
 };
 
@@ -759,8 +760,9 @@ static char *print_inventory(const struct inventory *inventory)
 		const struct network *network = inventory_network(inventory, said[i].id);
 
 		if (container)
-			fprintf(out, "%s %s %s %d %zu %zu %d\n", container->name, container->project, container->service,
-				container->running, container->n_ports, container->n_bindings, container->image_labels);
+			fprintf(out, "%s %s %s %d %zu %zu %d\n", container->name, container->project,
+				container->service, container->running, container->n_ports, container->n_bindings,
+				container->image_labels);
 		if (network)
 			fprintf(out, "%s %s %d %zu\n", network->name, network->bridge, network->internal,
 				network->n_subnets);
@@ -897,9 +899,7 @@ static void test_seeds(void **state)
 	static const struct {
 		const char *folder;
 		int (*run)(const void *data, char **ret_text);
-	} kinds[] = {
-		{ "policy", run_parse }, { "docker", run_docker }, { "api", run_request }, { "api", run_lines }
-	};
+	} kinds[] = { { "policy", run_parse }, { "docker", run_docker }, { "api", run_request }, { "api", run_lines } };
 	unsigned n = 0;
 
 	for (size_t i = 0; i < ELEMENTSOF(kinds); i++) {
