@@ -9,7 +9,7 @@ programs='daemon cli'
 
 # "header: the layers that may include it"
 libraries='
-jansson.h: policy engine api doctor daemon cli
+jansson.h: base policy engine api doctor daemon cli
 yaml.h: policy
 sqlite3.h: store
 uv.h: engine api daemon

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "api/line.h"
+#include "base/json.h"
 #include "api/message.h"
 
 struct api_client {
@@ -87,7 +88,7 @@ static int read_line(struct api_client *client, char **ret_line, size_t *ret_len
 
 static int read_message(struct api_client *client, json_t **ret, struct error *error)
 {
-	json_t *message;
+	json_t *message = NULL;
 	json_error_t where;
 	char *line;
 	size_t length;
@@ -95,8 +96,10 @@ static int read_message(struct api_client *client, json_t **ret, struct error *e
 
 	if (r < 0)
 		return r;
-	message = json_loadb(line, length, 0, &where);
-	if (!json_is_object(message)) {
+	r = json_read(line, length, 0, &message, &where);
+	if (r == -ENOMEM)
+		return error_memory(error);
+	if (r < 0 || !json_is_object(message)) {
 		json_decref(message);
 		return error_set(error, EPROTO, "sprd sent something that is no answer; is this another program's?");
 	}
@@ -107,7 +110,7 @@ static int read_message(struct api_client *client, json_t **ret, struct error *e
 /* The text without its braces goes into the line as it is: {"call": ...} is what message_print() would wrap. */
 static int print_request(json_t *request, char **ret, size_t *ret_length, struct error *error)
 {
-	_cleanup_free_ char *text = json_dumps(request, JSON_COMPACT);
+	_cleanup_free_ char *text = json_write(request, JSON_COMPACT);
 	size_t length;
 	char *line;
 

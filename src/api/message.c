@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "api/line.h"
+#include "base/json.h"
 
 /* Counts what separates values, outside of strings. It runs before the parser does, on text that may not be JSON. */
 static bool values_are_bounded(const char *line, size_t length)
@@ -31,11 +32,14 @@ int request_parse(const char *line, size_t length, json_t **ret, struct error *e
 {
 	_cleanup_json_ json_t *request = NULL;
 	json_error_t where;
+	int r;
 
 	if (!values_are_bounded(line, length))
 		return error_set(error, E2BIG, "the request has more than %d values", API_VALUES_MAX);
-	request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &where);
-	if (!request)
+	r = json_read(line, length, JSON_REJECT_DUPLICATES, &request, &where);
+	if (r == -ENOMEM)
+		return error_memory(error);
+	if (r < 0)
 		return error_set(error, EINVAL, "the request is not JSON: %s, at byte %d", where.text, where.position);
 	if (!json_is_object(request))
 		return error_set(error, EINVAL, "the request is not an object: send {\"call\": \"NAME\", ...}");
@@ -58,7 +62,7 @@ int request_check_change(const json_t *request, struct error *error)
 
 int message_print(const char *key, json_t *value, char **ret, size_t *ret_length)
 {
-	_cleanup_free_ char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+	_cleanup_free_ char *text = json_write(value, JSON_COMPACT | JSON_ENCODE_ANY);
 	char *line;
 	size_t room;
 	int length;

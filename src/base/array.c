@@ -5,21 +5,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+bool array_reserve(void **items, size_t n, size_t size)
+{
+	size_t room = n ? n * 2 : 1;
+	void *grown;
+
+	if ((n & (n - 1)) != 0) /* 0, 1, 2, 4, 8 ...: full */
+		return true;
+	if (room > SIZE_MAX / size)
+		return false;
+	grown = realloc(*items, room * size);
+	if (grown)
+		*items = grown;
+	return grown != NULL;
+}
+
 void *array_grow(void **items, size_t *n, size_t size)
 {
 	char *slot;
 
-	if ((*n & (*n - 1)) == 0) { /* 0, 1, 2, 4, 8 ...: full */
-		size_t room = *n ? *n * 2 : 1;
-		void *grown;
-
-		if (room > SIZE_MAX / size)
-			return NULL;
-		grown = realloc(*items, room * size);
-		if (!grown)
-			return NULL;
-		*items = grown;
-	}
+	if (!array_reserve(items, *n, size))
+		return NULL;
 	slot = (char *)*items + *n * size;
 	memset(slot, 0, size);
 	(*n)++;

@@ -2,6 +2,7 @@
 #ifndef SPR_BASE_ARRAY_H
 #define SPR_BASE_ARRAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -13,6 +14,9 @@
 void *array_grow(void **items, size_t *n, size_t size);
 
 #define ARRAY_ADD(items, n) ((__typeof__(items))array_grow((void **)&(items), &(n), sizeof(*(items))))
+
+/* Makes room for one more behind the n that are there, and leaves the count. False without memory. */
+bool array_reserve(void **items, size_t n, size_t size);
 
 /* Takes item i out, moving those after it down. The memory stays. */
 void array_cut(void *items, size_t *n, size_t size, size_t i);

@@ -150,5 +150,5 @@ CALL(call_down)
 		sentence_add(did, "the policy is kept in %s for the next `spr up`", store_policy_path(daemon->store));
 	}
 	*ret_result = json_pack("{s:b, s:O}", "changed", was_active, "did", did);
-	return *ret_result ? 0 : error_memory(error);
+	return *ret_result ? 0 : error_set(error, ENOMEM, "it is down; there is not enough memory for the answer");
 }

@@ -87,6 +87,7 @@ struct daemon {
 	json_t *recent[RECENT_DROPS_MAX]; /* a ring */
 	size_t n_recent;
 	char file_problem[1000]; /* why the policy file is not what is enforced; "" when it is, or there is none */
+	bool leftover; /* inactive, but our tables could not be taken away */
 	char problem[1000]; /* why the kernel does not hold what it should; "" when it does */
 };
 

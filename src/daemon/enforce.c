@@ -90,13 +90,25 @@ int daemon_refresh(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
+/* Takes our tables out of the kernel. While they are still there, that is a problem, and tried again. */
+static int take_away(struct daemon *daemon, struct error *error)
+{
+	int r = nft_remove(daemon->nft, error);
+
+	daemon->leftover = r < 0;
+	note_problem(daemon, r, error);
+	return r;
+}
+
 int daemon_repair(struct daemon *daemon, struct error *error)
 {
 	bool changed = false;
 	int r;
 
 	daemon->repair = false;
-	if (!daemon->active || daemon->waiting)
+	if (!daemon->active)
+		return daemon->leftover ? take_away(daemon, error) : 0;
+	if (daemon->waiting)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);
@@ -122,12 +134,12 @@ int daemon_activate(struct daemon *daemon, struct error *error)
 	if (r >= 0)
 		r = store_set_active(daemon->store, true, error);
 	if (r < 0) {
-		struct error ignored;
+		struct error second = { 0 };
 
-		nft_remove(daemon->nft, &ignored);
 		daemon->ruleset = ruleset_free(daemon->ruleset);
 		daemon->active = false;
-		daemon->problem[0] = '\0';
+		if (take_away(daemon, &second) < 0)
+			log_error("enforce", "%s: trying again", second.text);
 		return r;
 	}
 	docker_user_ensure(daemon, true);
@@ -136,17 +148,24 @@ int daemon_activate(struct daemon *daemon, struct error *error)
 
 int daemon_deactivate(struct daemon *daemon, struct error *error)
 {
+	struct error second = { 0 };
 	int r;
 
 	if (!daemon->active)
-		return 0;
+		return take_away(daemon, error); /* an earlier run may have left some */
 	r = store_set_active(daemon->store, false, error);
-	if (r >= 0)
-		r = nft_remove(daemon->nft, error);
 	if (r < 0)
 		return r;
+	r = take_away(daemon, error);
+	if (r < 0) {
+		/* Still up, then: and nobody knows what the kernel holds now. */
+		daemon->leftover = false;
+		daemon->repair = true;
+		if (store_set_active(daemon->store, true, &second) < 0)
+			log_error("enforce", "%s", second.text);
+		return r;
+	}
 	daemon->active = false;
-	daemon->problem[0] = '\0';
 	daemon->ruleset = ruleset_free(daemon->ruleset);
 	routes_remove(daemon);
 	docker_user_ensure(daemon, false);

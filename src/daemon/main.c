@@ -167,6 +167,14 @@ static int begin_with_policy(struct daemon *daemon, struct error *error)
 	return daemon->policy ? 0 : error_memory(error);
 }
 
+/* Not up, and yet closed: an earlier run ended in the middle. Whoever asks is told; nothing is opened unasked. */
+static void note_tables(struct daemon *daemon)
+{
+	if (!daemon->active && kernel_holds_rules(daemon))
+		snprintf(daemon->problem, sizeof(daemon->problem),
+			 "an earlier run left its tables: `spr down` takes them away, `spr up` puts them right");
+}
+
 /*
  * What an earlier run left in the kernel knows the containers; we do not before the engine has answered. Until then, or
  * until it is clear that there is none, it stays.
@@ -232,6 +240,7 @@ static int start(struct daemon *daemon, struct error *error)
 	wait_for_engine(daemon);
 	if (options->boot && kernel_holds_rules(daemon))
 		return 0;
+	note_tables(daemon);
 	r = daemon_refresh(daemon, error);
 	if (r < 0 || options->boot)
 		return r;

@@ -189,5 +189,5 @@ CALL(call_up)
 		return daemon_change_up(request, TAKE_PTR(policy), arguments, describe_up, ret_result, error);
 	}
 	*ret_result = describe_state(daemon, false);
-	return *ret_result ? 0 : error_memory(error);
+	return *ret_result ? 0 : error_set(error, ENOMEM, "it is up; there is not enough memory for the answer");
 }

@@ -94,8 +94,10 @@ static void on_links(uv_poll_t *handle, int status, int events)
 	struct ports before = ports_of(daemon->inventory);
 	bool changed = false;
 
-	if (links_read(daemon->links, &changed, &error) < 0)
+	if (links_read(daemon->links, &changed, &error) < 0) {
 		log_error("links", "%s", error.text);
+		changed = true; /* in part, it may be: and the model points into the inventory */
+	}
 	if (changed) {
 		daemon->dirty = true;
 		tell_engine(daemon, &before);
@@ -184,7 +186,7 @@ static void on_clock(uv_timer_t *handle)
 	}
 	if (daemon->active && daemon->cut_again)
 		daemon->dirty = true;
-	if (daemon->active && daemon->problem[0])
+	if ((daemon->active && daemon->problem[0]) || daemon->leftover)
 		daemon->repair = true; /* what failed is tried again */
 }
 

@@ -2,12 +2,12 @@
 #include "engine/docker_parse.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/array.h"
+#include "base/json.h"
 #include "policy/label.h"
 
 #define ENGINE "docker"
@@ -24,11 +24,12 @@ static void json_drop(json_t **json)
 static int parse(const char *text, size_t length, json_type type, const char *what, json_t **ret, struct error *error)
 {
 	json_error_t where;
-	json_t *json = json_loadb(text, length, JSON_ALLOW_NUL, &where);
+	json_t *json;
+	int r = json_read(text, length, JSON_ALLOW_NUL, &json, &where);
 
-	if (!json && json_error_code(&where) == json_error_out_of_memory)
+	if (r == -ENOMEM)
 		return error_memory(error);
-	if (!json)
+	if (r < 0)
 		return error_set(error, EINVAL, "%s: not JSON (line %d, column %d)", what, where.line, where.column);
 	if (json_typeof(json) != type) {
 		json_decref(json);
@@ -612,6 +613,7 @@ int docker_parse_containers(const char *text, size_t length, struct docker_conta
 int docker_parse_version(const char *text, size_t length, char **ret, struct error *error)
 {
 	_cleanup_json_ json_t *json = NULL;
+	char *version;
 	int r;
 
 	r = parse(text, length, JSON_OBJECT, "version", &json, error);
@@ -619,14 +621,18 @@ int docker_parse_version(const char *text, size_t length, char **ret, struct err
 		return r;
 	if (!get_text(json, "Version"))
 		return error_set(error, EINVAL, "version: no Version");
-	*ret = name_copy(get_text(json, "Version"));
-	return *ret ? 0 : error_memory(error);
+	version = name_copy(get_text(json, "Version"));
+	if (!version)
+		return error_memory(error);
+	*ret = version;
+	return 0;
 }
 
 int docker_parse_root(const char *text, size_t length, char **ret, struct error *error)
 {
 	_cleanup_json_ json_t *json = NULL;
 	const char *root;
+	char *copy;
 	int r;
 
 	r = parse(text, length, JSON_OBJECT, "info", &json, error);
@@ -635,8 +641,11 @@ int docker_parse_root(const char *text, size_t length, char **ret, struct error 
 	root = get_text(json, "DockerRootDir");
 	if (!root || root[0] != '/')
 		return error_set(error, EINVAL, "info: no DockerRootDir");
-	*ret = strdup(root);
-	return *ret ? 0 : error_memory(error);
+	copy = strdup(root);
+	if (!copy)
+		return error_memory(error);
+	*ret = copy;
+	return 0;
 }
 
 int docker_parse_image(const char *text, size_t length, struct docker_labels *ret, struct error *error)

@@ -318,25 +318,25 @@ static void kind_cut_same(struct inventory *inventory, enum kind kind, const voi
 			kind_cut(inventory, kind, old);
 }
 
+/* What the item replaces goes only when there is room for the item: an endpoint never loses its container. */
 static int kind_put(struct inventory *inventory, enum kind kind, void *item)
 {
-	struct index *index;
+	struct index *index = inventory->index ? &inventory->index->of[kind] : NULL;
 	void *slot;
 
-	kind_cut_same(inventory, kind, item);
 	index_ready(inventory, kind);
-	index = inventory->index ? &inventory->index->of[kind] : NULL;
-	slot = array_grow(kind_items(inventory, kind), kind_count(inventory, kind), kinds[kind].size);
-	if (!slot) {
+	if (!array_reserve(kind_items(inventory, kind), *kind_count(inventory, kind), kinds[kind].size)) {
 		kinds[kind].clear(item);
 		return -ENOMEM;
 	}
+	if (index)
+		index->items = *kind_items(inventory, kind);
+	kind_cut_same(inventory, kind, item);
+	slot = kind_item(inventory, kind, (*kind_count(inventory, kind))++);
 	memcpy(slot, item, kinds[kind].size);
 	memset(item, 0, kinds[kind].size);
-	if (index) {
-		index->items = *kind_items(inventory, kind);
+	if (index)
 		index_note(index, kind, slot, index->n_items++);
-	}
 	return 0;
 }
 

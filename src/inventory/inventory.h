@@ -122,8 +122,8 @@ struct endpoint *inventory_endpoint(const struct inventory *inventory, const cha
 
 /*
  * Each put replaces what has the same key (interface index; route as a whole; network id; container id; network and
- * address of an endpoint) and takes over what the argument points to, also when it fails with -ENOMEM; the argument
- * is empty afterwards. An endpoint without any address replaces the one of the same network and container.
+ * address of an endpoint) and takes over what the argument points to, also when it fails with -ENOMEM and
+ * leaves what is there; the argument is empty afterwards. An endpoint without any address replaces the one of the same network and container.
  */
 int inventory_put_interface(struct inventory *inventory, struct interface *interface);
 int inventory_put_network(struct inventory *inventory, struct network *network);

@@ -13,6 +13,8 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 
+#include "base/text.h"
+
 #define TYPE_BITS 6 /* of a data type's number, in that of a concatenation */
 #define TYPE_VERDICT 0xffffff00u
 #define EXPR_CONCAT 13 /* nft's number of this kind of expression, in user data */
@@ -257,7 +259,7 @@ static void fill_defaults(struct nftnl_expr *expr, const char *kind)
 		nftnl_expr_set_u64(expr, NFTNL_EXPR_DYNSET_TIMEOUT, 0);
 }
 
-static void print_expr(FILE *file, struct nftnl_expr *expr)
+static void print_expr(struct text *out, struct nftnl_expr *expr)
 {
 	const char *kind = nftnl_expr_get_str(expr, NFTNL_EXPR_NAME);
 	char text[1024] = "";
@@ -265,31 +267,25 @@ static void print_expr(FILE *file, struct nftnl_expr *expr)
 	fill_defaults(expr, kind);
 	if (strcmp(kind, "counter") != 0)
 		nftnl_expr_snprintf(text, sizeof(text), expr, NFTNL_OUTPUT_DEFAULT, 0);
-	fprintf(file, "%s %s; ", kind, text);
+	text_add(out, "%s %s; ", kind, text);
 }
 
 int nft_rule_text(struct nftnl_rule *rule, char **ret)
 {
 	struct nftnl_expr_iter *iter = nftnl_expr_iter_create(rule);
 	struct nftnl_expr *expr;
-	char *text = NULL;
-	size_t size;
-	FILE *file;
-	bool whole;
+	char *text;
+	struct text out = { 0 };
 
 	if (!iter)
 		return -ENOMEM;
-	file = open_memstream(&text, &size);
-	for (expr = nftnl_expr_iter_next(iter); file && expr; expr = nftnl_expr_iter_next(iter))
-		print_expr(file, expr);
+	text_add(&out, "%s", ""); /* a rule may have no expressions */
+	for (expr = nftnl_expr_iter_next(iter); expr; expr = nftnl_expr_iter_next(iter))
+		print_expr(&out, expr);
 	nftnl_expr_iter_destroy(iter);
-	if (!file)
+	text = text_take(&out);
+	if (!text)
 		return -ENOMEM;
-	whole = !ferror(file);
-	if (fclose(file) != 0 || !whole) {
-		free(text);
-		return -ENOMEM;
-	}
 	*ret = text;
 	return 0;
 }

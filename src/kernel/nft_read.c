@@ -55,18 +55,38 @@ void nft_have_clear(struct nft_have *have)
 	*have = (struct nft_have){ .table = have->table };
 }
 
+/*
+ * libnftnl does not tell no memory from a message that it does not know. What was not read for want of memory must not
+ * count as absent: it would stay as it is, with everything in it.
+ */
+struct listing {
+	int (*each)(const struct nlmsghdr *message, void *data);
+	void *data;
+};
+
+static int take_message(const struct nlmsghdr *message, void *data)
+{
+	const struct listing *listing = data;
+	int r;
+
+	errno = 0;
+	r = listing->each(message, listing->data);
+	return r == 0 && errno == ENOMEM ? -ENOMEM : r;
+}
+
 /* A dump of one kind of object, of one table (and set) or of all. */
 static int dump(struct nft *nft, int type, const char *table, const char *set,
 		int (*each)(const struct nlmsghdr *message, void *data), void *data)
 {
 	char buffer[REQUEST_ROOM] __attribute__((aligned(8)));
 	struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, (uint16_t)type, NFPROTO_INET, NLM_F_DUMP, 0);
+	struct listing listing = { each, data };
 
 	if (table)
 		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, table);
 	if (set)
 		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, set);
-	return nlsocket_query(nft->socket, request, each, data);
+	return nlsocket_query(nft->socket, request, take_message, &listing);
 }
 
 static int take_generation(const struct nlmsghdr *message, void *data)

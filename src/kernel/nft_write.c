@@ -121,8 +121,10 @@ int nft_write_elements(struct nft_batch *batch, const char *table, const struct 
 					 .add = add,
 					 .seconds = seconds,
 					 .elem = nftnl_set_elem_alloc() };
-	int r = writer.elem ? 0 : -ENOMEM;
+	int r = 0;
 
+	if (!writer.elem)
+		return error_memory(error);
 	for (size_t i = 0; i < elements->n && r == 0; i++)
 		r = writer_put(&writer, elements->items[i]);
 	writer_flush(&writer);

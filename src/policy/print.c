@@ -6,6 +6,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "base/text.h"
 #include "policy/schema.h"
 #include "policy/words.h"
 
@@ -421,42 +422,40 @@ static void cut_common(json_t *one, json_t *two)
 	}
 }
 
-static int put_lines(FILE *out, char sign, const json_t *root)
+static void put_lines(struct text *out, char sign, const json_t *root)
 {
 	_cleanup_free_ char *text = NULL;
 	char *save = NULL;
 
 	if (json_object_size(root) == 0)
-		return 0;
+		return;
 	text = print_document(root);
-	if (!text)
-		return -ENOMEM;
+	if (!text) {
+		out->failed = true;
+		return;
+	}
 	for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save))
-		fprintf(out, "%c%s\n", sign, line);
-	return 0;
+		text_add(out, "%c%s\n", sign, line);
 }
 
 int policy_diff(const struct policy *from, const struct policy *to, char **ret)
 {
 	json_t *one = say_policy(from), *two = say_policy(to);
-	char *text = NULL;
-	size_t size;
-	FILE *out = one && two ? open_memstream(&text, &size) : NULL;
-	int r = -ENOMEM;
+	struct text out = { 0 };
+	char *text;
 
-	if (out) {
+	text_add(&out, "%s", ""); /* nothing is a text too */
+	out.failed |= !one || !two;
+	if (!out.failed) {
 		cut_common(one, two);
-		r = put_lines(out, '-', one);
-		if (r >= 0)
-			r = put_lines(out, '+', two);
-		if (fclose(out) != 0)
-			r = -ENOMEM;
+		put_lines(&out, '-', one);
+		put_lines(&out, '+', two);
 	}
 	json_decref(one);
 	json_decref(two);
-	if (r < 0)
-		free(text);
-	else
-		*ret = text;
-	return r;
+	text = text_take(&out);
+	if (!text)
+		return -ENOMEM;
+	*ret = text;
+	return 0;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <string.h>
-#include <uthash.h>
 
 #include "verdict/model.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
 struct page {
 	uint32_t number;
@@ -85,5 +87,9 @@ uint32_t class_book_number(struct class_book *book, const char *meaning)
 	memcpy(page->meaning, meaning, length + 1);
 	page->number = number_of(book, meaning);
 	HASH_ADD_KEYPTR(hh, book->pages, page->meaning, length, page);
+	if (!page->hh.tbl) {
+		free(page);
+		return 0;
+	}
 	return page->number;
 }

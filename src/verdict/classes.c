@@ -1,51 +1,62 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "base/array.h"
+#include "base/text.h"
 #include "verdict/resolve.h"
 
-static void meaning_of_grant(FILE *out, const char *word, const struct grant *grant)
-{
-	_cleanup_free_ char *from = selector_print(&grant->from), *to = selector_print(&grant->to);
-	char port[32];
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
-	fprintf(out, "%s %s %s", word, from ? from : "", to ? to : "");
-	for (size_t i = 0; i < grant->n_ports; i++)
-		fprintf(out, " %s", port_range_print(&grant->ports[i], port));
+/*
+ * A meaning is whole or not there: one that lacks a part, for want of memory, could be somebody else's, and give one the
+ * number and with it the rights of the other.
+ */
+static void meaning_of_selector(struct text *out, const struct selector *selector)
+{
+	_cleanup_free_ char *text = selector_print(selector);
+
+	if (text)
+		text_add(out, " %s", text);
+	else
+		out->failed = true;
 }
 
-static void meaning_of_publish(FILE *out, const struct clause *clause)
+static void meaning_of_grant(struct text *out, const char *word, const struct grant *grant)
 {
 	char port[32];
 
-	fprintf(out, "publish %s %s", clause->publisher->name, port_range_print(&clause->publish->port, port));
-	for (size_t i = 0; i < clause->publish->n_to; i++) {
-		_cleanup_free_ char *to = selector_print(&clause->publish->to[i]);
+	text_add(out, "%s", word);
+	meaning_of_selector(out, &grant->from);
+	meaning_of_selector(out, &grant->to);
+	for (size_t i = 0; i < grant->n_ports; i++)
+		text_add(out, " %s", port_range_print(&grant->ports[i], port));
+}
 
-		fprintf(out, " %s", to ? to : "");
-	}
+static void meaning_of_publish(struct text *out, const struct clause *clause)
+{
+	char port[32];
+
+	text_add(out, "publish %s %s", clause->publisher->name, port_range_print(&clause->publish->port, port));
+	for (size_t i = 0; i < clause->publish->n_to; i++)
+		meaning_of_selector(out, &clause->publish->to[i]);
 }
 
 static int clause_add(struct model *model, const struct clause *from)
 {
 	struct clause *clause = ARRAY_ADD(model->clauses, model->n_clauses);
-	size_t size;
-	FILE *out;
+	struct text out = { 0 };
 
 	if (!clause)
 		return -ENOMEM;
 	*clause = *from;
-	out = open_memstream(&clause->meaning, &size);
-	if (!out)
-		return -ENOMEM;
 	if (clause->kind == CAUSE_PUBLISH)
-		meaning_of_publish(out, clause);
+		meaning_of_publish(&out, clause);
 	else
-		meaning_of_grant(out, clause->kind == CAUSE_ALLOW ? "allow" : "block", clause->grant);
-	return fclose(out) == 0 ? 0 : -ENOMEM;
+		meaning_of_grant(&out, clause->kind == CAUSE_ALLOW ? "allow" : "block", clause->grant);
+	clause->meaning = text_take(&out);
+	return clause->meaning ? 0 : -ENOMEM;
 }
 
 static int add_grants(struct model *model, enum cause_kind kind, const struct grant *grants, size_t n, time_t now)
@@ -166,27 +177,19 @@ static int class_describe(struct class *class, const struct model *model, const 
 /* Everything that rights are made from: two locations with the same text have the same rights, now and later. */
 static char *class_meaning(const struct class *class, const struct model *model)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
+	struct text out = { 0 };
 
-	if (!out)
-		return NULL;
-	fprintf(out, "%x %x %d%d%d%d %s", class->policies, class->zones, class->resolver, class->container,
-		class->internal, class->isolate, class->network);
+	text_add(&out, "%x %x %d%d%d%d %s", class->policies, class->zones, class->resolver, class->container,
+		 class->internal, class->isolate, class->network);
 	for (size_t i = 0; i < class->n_groups; i++)
-		fprintf(out, "\ngroup %s", class->groups[i]);
+		text_add(&out, "\ngroup %s", class->groups[i]);
 	for (size_t i = 0; i < class->n_ports; i++)
-		fprintf(out, "\nport %u %u %u", class->ports[i].proto, class->ports[i].host_port,
-			class->ports[i].container_port);
+		text_add(&out, "\nport %u %u %u", class->ports[i].proto, class->ports[i].host_port,
+			 class->ports[i].container_port);
 	for (size_t i = 0; i < model->n_clauses; i++)
 		if (class->selected[i])
-			fprintf(out, "\n%u %s", class->selected[i], model->clauses[i].meaning);
-	if (fclose(out) != 0) {
-		free(text);
-		return NULL;
-	}
-	return text;
+			text_add(&out, "\n%u %s", class->selected[i], model->clauses[i].meaning);
+	return text_take(&out);
 }
 
 static void class_clear(struct class *class)
@@ -232,6 +235,10 @@ static int class_of(struct model *model, struct class_book *book, struct known *
 	seen->index = (uint32_t)(model->n_classes - 1);
 	location->class = seen->index;
 	HASH_ADD(hh, *known, number, sizeof(seen->number), seen);
+	if (!seen->hh.tbl) { /* the class is the model's by now */
+		free(seen);
+		return -ENOMEM;
+	}
 	return 0;
 failed:
 	class_clear(&class);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include <errno.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "base/array.h"
 #include "verdict/resolve.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
 /*
  * Who is behind the ports that an engine's proxy listens on. The proxy of a container listens before the engine tells
@@ -55,6 +57,10 @@ static int take(struct fill *fill, const struct port_binding *binding, enum rank
 	taken->rank = rank;
 	taken->front = fill->model->n_fronts - 1;
 	HASH_ADD(hh, fill->taken, key, sizeof(taken->key), taken);
+	if (!taken->hh.tbl) {
+		free(taken);
+		return -ENOMEM;
+	}
 	return 0;
 }
 

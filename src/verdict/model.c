@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "base/array.h"
 #include "verdict/resolve.h"
 #include "verdict/zones.h"
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
 
 /* Look-up of single addresses; ranges of an interface stand together in model->locations and are searched in turn. */
 struct spot {
@@ -55,6 +57,10 @@ int model_index(struct model *model)
 		spot->location = index->first_range++;
 		HASH_REPLACE(hh, index->spots, key, sizeof(spot->key), spot, old);
 		free(old);
+		if (!spot->hh.tbl) {
+			free(spot);
+			return -ENOMEM;
+		}
 	}
 	return 0;
 }

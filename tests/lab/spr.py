@@ -61,6 +61,7 @@ class Spr:
         self.scene = scene
         self.machine = scene.machine
         self.options = list(options)
+        self.prefix = []  # before the program: what starts it
         self.socket = f"{scene.folder}/spr.sock"
         self.state = f"{scene.folder}/state"
         self.log = f"{scene.folder}/sprd.log"
@@ -72,7 +73,7 @@ class Spr:
         engine = ["--docker", self.scene.docker.socket] if self.scene.docker else ["--no-docker"]
         if "--docker" in chosen or "--no-docker" in chosen:
             engine = []
-        return [SPRD, "--socket", self.socket, "--state-dir", self.state, *engine, *chosen]
+        return [*self.prefix, SPRD, "--socket", self.socket, "--state-dir", self.state, *engine, *chosen]
 
     def start(self, *options, ready=True):
         with open(self.log, "ab") as log:
