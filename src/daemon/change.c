@@ -97,13 +97,21 @@ static void change_end(struct change *change)
 		api_hold(daemon->api, false);
 }
 
-/* What is in the kernel is read back before it counts as taken. */
+/*
+ * What is in the kernel is read back before it counts as taken, and put right. Where it cannot be read the kernel's word
+ * for the transaction has to do: that is a problem, of which status tells, and it is tried again.
+ */
 static int enforce(struct change *change)
 {
 	struct daemon *daemon = change->daemon;
+	struct error unread = { 0 };
 	int r = change->activate ? daemon_activate(daemon, &change->error) : daemon_refresh(daemon, &change->error);
 
-	return r >= 0 && daemon->active ? daemon_repair(daemon, &change->error) : r;
+	if (r >= 0 && daemon->active && daemon_repair(daemon, &unread) < 0) {
+		log_error("change", "%s", unread.text);
+		sentence_add(json_object_get(change->result, "notes"), "it could not be read back yet: %s", unread.text);
+	}
+	return r;
 }
 
 static void carry_out(struct change *change)

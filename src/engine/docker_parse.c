@@ -161,7 +161,7 @@ static int get_requests(const json_t *labels, struct request **ret, size_t *ret_
 		if (r >= 0 && *ret_n < DOCKER_REQUESTS_MAX && strncmp(key, LABEL_PREFIX, prefix) == 0 &&
 		    !is_label_key(key + prefix))
 			r = add_request(key + prefix, get_text(labels, key), ret, ret_n);
-	if (*ret_n > 1)
+	if (r >= 0 && *ret_n > 1)
 		qsort(*ret, *ret_n, sizeof(**ret), request_compare);
 	return r;
 }
