@@ -157,7 +157,7 @@ def apply(daemon, part):
 
 
 @pytest.mark.daemon_may_die
-@pytest.mark.parametrize("faults, wanted", [(KERNEL if SOAK else KERNEL[::3], 2), (SLOW, 1), (MEMORY, 3)], ids=["kernel", "silence", "memory"])
+@pytest.mark.parametrize("faults, wanted", [(KERNEL if SOAK else KERNEL[::3], 2), (SLOW, 1), (MEMORY, 8)], ids=["kernel", "silence", "memory"])
 def test_change(faults, wanted, stage, daemon):
     """A change of policy is made, or refused and not made."""
     done = {True: 0, False: 0, None: 0}
