@@ -109,7 +109,8 @@ static int enforce(struct change *change)
 
 	if (r >= 0 && daemon->active && daemon_repair(daemon, &unread) < 0) {
 		log_error("change", "%s", unread.text);
-		sentence_add(json_object_get(change->result, "notes"), "it could not be read back yet: %s", unread.text);
+		sentence_add(json_object_get(change->result, "notes"), "it could not be read back yet: %s",
+			     unread.text);
 	}
 	return r;
 }
