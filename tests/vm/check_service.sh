@@ -36,7 +36,7 @@ check()
 # until_true COMMAND...
 until_true()
 {
-	for _ in $(seq $((10 * slow))); do
+	for _ in $(seq $((5 * slow))); do
 		"$@" && return
 		sleep 0.2
 	done
@@ -51,9 +51,9 @@ not()
 # asks ADDRESS PORT: somebody upstream gets an answer of the container's web server
 asks()
 {
-	local host=$1
-	[ "${host/:/}" = "$host" ] || host="[$host]"
-	ip netns exec outside busybox wget -q -T "$((slow / 2 + 1))" -O - "http://$host:$2/" 2>&1 | grep -q 'it works'
+	# shellcheck disable=SC2016
+	timeout "$((slow + 1))" ip netns exec outside bash -c \
+		'exec 3<>"/dev/tcp/$0/$1" && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' "$1" "$2" | grep -q 'it works'
 }
 
 tables()
@@ -67,6 +67,7 @@ both_tables()
 }
 
 echo "-- the machine"
+mkdir -p /var/lib/docker /etc/docker
 mount -t tmpfs tmpfs /var/lib/docker
 mount -t tmpfs tmpfs /etc/docker
 ip netns add outside
