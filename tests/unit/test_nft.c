@@ -618,8 +618,13 @@ static void test_failure_changes_nothing(void **state)
 	struct nft *nft = open_nft(NFT_PERSIST);
 
 	OK(nft_apply(nft, NULL, first, error));
-	FAILS(nft_apply(nft, first, fourth, error), EEXIST, "elements of set range4");
-	OK(nft_compare(nft, first, error));
+	/* Linux 6.1 may take the second for the first, keep one and say nothing; to read back tells. */
+	if (nft_apply(nft, first, fourth, NULL) == 0) {
+		FAILS(nft_compare(nft, fourth, error), ENOTUNIQ, "set range4");
+	} else {
+		FAILS(nft_apply(nft, first, fourth, error), EEXIST, "elements of set range4");
+		OK(nft_compare(nft, first, error));
+	}
 	nft_close(nft);
 }
 
