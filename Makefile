@@ -65,6 +65,14 @@ test:
 	tests/run --build $(BUILD)
 	@$(give_back)
 
+# On Debian 12's own kernel, in a virtual machine: tests/vm/run
+test-vm:
+	@tools/install-deps test vm
+	@tools/configure $(BUILD) tests=true
+	ninja -C $(BUILD)
+	tests/vm/run --build $(BUILD)
+	@$(give_back)
+
 demo:
 	@tools/install-deps test
 	@[ -f $(BUILD)/build.ninja ] || tools/configure $(BUILD) prefix=$(PREFIX) tests=false
@@ -87,4 +95,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all configured programs install up down uninstall deb test demo lint format fuzz clean
+.PHONY: all configured programs install up down uninstall deb test test-vm demo lint format fuzz clean

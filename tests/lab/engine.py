@@ -13,6 +13,8 @@ import threading
 import time
 import urllib.parse
 
+from probes import SLOW
+
 API = "/v1.40"
 
 
@@ -53,7 +55,7 @@ class Docker:
         self.wait()
 
     def wait(self):
-        until = time.monotonic() + 60
+        until = time.monotonic() + 60 * SLOW
         while time.monotonic() < until:
             try:
                 if self.call("GET", "/_ping", timeout=5) == "OK":
@@ -76,7 +78,7 @@ class Docker:
         self.start()
 
     def call(self, method, path, body=None, timeout=60, kind="application/json", **query):
-        connection = _Connection(self.socket, timeout)
+        connection = _Connection(self.socket, timeout * SLOW)
         if query:
             path += "?" + urllib.parse.urlencode(query)
         if body is not None and not isinstance(body, bytes):

@@ -10,6 +10,7 @@ import subprocess
 import time
 
 from netns import Namespace
+from probes import SLOW
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -34,7 +35,7 @@ def _die_with_parent():
 
 def only_child(pid):
     """The one child of a process, when it has come."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 10 * SLOW
     while time.monotonic() < until:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as children:
             found = children.read().split()
@@ -73,7 +74,7 @@ class Machine:
         process = subprocess.Popen(self.command(*words), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True, env=dict(os.environ, **(environment or {})))
         try:
-            out, error = process.communicate(text or "", timeout)
+            out, error = process.communicate(text or "", timeout * SLOW)
         except subprocess.TimeoutExpired:
             os.kill(only_child(process.pid), signal.SIGKILL)
             process.communicate()

@@ -11,8 +11,9 @@ import subprocess
 import time
 
 ETH_P_ALL = 3
-CLOSED_WAIT = 0.4  # seconds after which nothing means closed
-OPEN_WAIT = 3.0  # seconds within which something that is open must answer, one lost SYN included
+SLOW = int(os.environ.get("SPR_SLOW", "1"))
+CLOSED_WAIT = 0.4 * SLOW  # seconds after which nothing means closed
+OPEN_WAIT = 3.0 * SLOW  # seconds within which something that is open must answer, one lost SYN included
 
 
 def token():

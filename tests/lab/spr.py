@@ -11,6 +11,7 @@ import time
 
 import yaml
 
+from probes import SLOW
 from scene import IOT4, IOT6, ROOT, TRUSTED4, TRUSTED6
 
 BUILD = os.environ.get("SPR_BUILD", f"{ROOT}/build")
@@ -83,7 +84,7 @@ class Spr:
             self.wait_ready(offset)
 
     def wait_ready(self, offset=0, seconds=15):
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * SLOW
         while time.monotonic() < until:
             said = self.read_log(offset)
             if "sprd: ready" in said:
@@ -114,7 +115,7 @@ class Spr:
 
     def connect(self):
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(30)
+        sock.settimeout(30 * SLOW)
         sock.connect(self.socket)
         return sock
 
@@ -152,7 +153,7 @@ class Spr:
 
     def wait_for(self, what, seconds=10):
         """Waits until `what(status)` is true."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * SLOW
         while time.monotonic() < until:
             status = self.status()
             if what(status):

@@ -260,6 +260,9 @@ int main(void)
 		printf("needs root, to make network namespaces\n");
 		return 77;
 	}
+	/* Its settings are there when it is; where it is built in or modprobe is not there, the scene will tell. */
+	if (access("/proc/sys/net/netfilter/nf_conntrack_max", F_OK) < 0 && system("modprobe -q nf_conntrack") != 0)
+		fprintf(stderr, "nf_conntrack cannot be loaded\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	CPU_ZERO(&one);
 	CPU_SET(sched_getcpu(), &one);

@@ -173,8 +173,10 @@ static void make_namespaces(struct scene *scene)
 	sysctl_put("netfilter/nf_conntrack_udp_timeout", "600");
 	sysctl_put("netfilter/nf_conntrack_icmp_timeout", "600");
 	sysctl_put("netfilter/nf_conntrack_icmpv6_timeout", "600");
-	sysctl_put("bridge/bridge-nf-call-iptables", scene->bridge_calls ? "1" : "0");
-	sysctl_put("bridge/bridge-nf-call-ip6tables", scene->bridge_calls ? "1" : "0");
+	if (access("/proc/sys/net/bridge", F_OK) == 0 || scene->bridge_calls) { /* else br_netfilter is not loaded */
+		sysctl_put("bridge/bridge-nf-call-iptables", scene->bridge_calls ? "1" : "0");
+		sysctl_put("bridge/bridge-nf-call-ip6tables", scene->bridge_calls ? "1" : "0");
+	}
 }
 
 /* Who passed our chains is logged behind them; this machine itself says nothing, but for what the test sends from it. */

@@ -592,7 +592,7 @@ static void test_failure_changes_nothing(void **state)
 	static const struct stmt nowhere[] = { GOTO("nowhere") };
 	static const struct stmt loop[] = { JUMP("ok") };
 	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_changed(),
-						*third = sample_changed();
+						*third = sample_changed(), *fourth = sample_changed();
 	struct element *element;
 
 	add_rule(second, "leave", nowhere, ELEMENTSOF(nowhere));
@@ -611,15 +611,20 @@ static void test_failure_changes_nothing(void **state)
 		nft_close(nft);
 	}
 	/* ranges that overlap */
-	element = add(third, "range4");
-	*element = ruleset_set(third, "range4")->elements[0];
+	element = add(fourth, "range4");
+	*element = ruleset_set(fourth, "range4")->elements[0];
 	element->key[19] += 1;
-	ruleset_finish(third);
+	ruleset_finish(fourth);
 	struct nft *nft = open_nft(NFT_PERSIST);
 
 	OK(nft_apply(nft, NULL, first, error));
-	FAILS(nft_apply(nft, first, third, error), EEXIST, "elements of set range4");
-	OK(nft_compare(nft, first, error));
+	/* Linux 6.1 may take the second for the first, keep one and say nothing; to read back tells. */
+	if (nft_apply(nft, first, fourth, NULL) == 0) {
+		FAILS(nft_compare(nft, fourth, error), ENOTUNIQ, "set range4");
+	} else {
+		FAILS(nft_apply(nft, first, fourth, error), EEXIST, "elements of set range4");
+		OK(nft_compare(nft, first, error));
+	}
 	nft_close(nft);
 }
 
@@ -643,10 +648,11 @@ static double load_time(struct nft *nft, const struct ruleset *ruleset, double l
 static void test_large(void **state)
 {
 	_cleanup_(ruleset_freep) struct ruleset *small = sample(), *large = sample_large(MANY);
-	double limit = 1.0;
+	const char *slow = getenv("SPR_SLOW"); /* how many times slower this machine is */
+	double limit = slow ? atoi(slow) : 1;
 
 #ifdef __SANITIZE_ADDRESS__
-	limit = 5;
+	limit *= 5;
 #endif
 	for (size_t i = 0; i < ELEMENTSOF(protections); i++) {
 		struct nft *nft = open_nft(protections[i]);
@@ -805,11 +811,21 @@ static pid_t start_command(const char *command)
 	assert_true(pid >= 0);
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpgid(0, 0);
 		close_range(3, ~0u, 0);
 		execl("/bin/sh", "sh", "-c", command, NULL);
 		_exit(127);
 	}
 	return pid;
+}
+
+/* What the shell has started is over too: it would go on changing tables. */
+static void end_command(pid_t pid)
+{
+	assert_int_equal(kill(-pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	for (int i = 0; i < 5000 && kill(-pid, 0) == 0; i++)
+		usleep(1000);
 }
 
 /* All there is while a table is made anew. */
@@ -836,11 +852,15 @@ static void test_standin(void **state)
 	RUN("nft add table inet last");
 	for (int i = 0; i < 100 && run("grep -q last %s", path) != 0; i++)
 		RUN("sleep 0.05");
-	end_holder(monitor);
+	end_command(monitor);
 	snprintf(command, sizeof(command), "grep -v 'probe\\|last' %s | sed s/create/add/", path);
 	text = output(command);
-	assert_string_equal(text, "add table inet spr-standin\ndelete table inet spr\nadd table inet spr\n"
-				  "delete table inet spr-standin\n");
+	assert_string_equal(text, nft_protection(nft) == NFT_COPIES ?
+					  "add table inet spr-standin\ndelete table inet spr\nadd table inet spr\n"
+					  "delete table inet spr-owned\nadd table inet spr-owned\n"
+					  "delete table inet spr-standin\n" :
+					  "add table inet spr-standin\ndelete table inet spr\nadd table inet spr\n"
+					  "delete table inet spr-standin\n");
 	free(text);
 	unlink(path);
 	nft_close(nft);
@@ -933,7 +953,7 @@ static void test_run_time_sets(void **state)
 		OK(nft_compare(nft, ruleset, error));
 		OK(nft_set_add(nft, set, set->elements, set->n_elements, 180, error));
 		RUN("test $(nft list set inet spr ended4 | grep -o 'timeout 3m' | wc -l) = 299");
-		RUN("test $(nft list set inet spr ended4 | grep -o 'expires 2m59s' | wc -l) = 299");
+		RUN("test $(nft list set inet spr ended4 | grep -o 'expires 2m' | wc -l) = 299");
 		OK(nft_repair(nft, ruleset, &changed, error));
 		assert_false(changed);
 		if (nft_protection(nft) == NFT_COPIES)
@@ -1094,13 +1114,13 @@ static void test_churn(void **state)
 			OK(nft_apply(nft, from, k % 2 ? first : second, error));
 			OK(nft_compare(nft, k % 2 ? first : second, error));
 		}
-		end_holder(other);
+		end_command(other);
 		other = start_command(
 			"while :; do nft flush table inet spr; nft delete element inet spr names '{ \"eth0\" }';"
 			"nft add chain inet spr own; done 2>/dev/null");
 		for (int k = 0; k < 40; k++)
 			OK(nft_repair(nft, k % 2 ? first : second, &changed, error));
-		end_holder(other);
+		end_command(other);
 		OK(nft_repair(nft, first, &changed, error));
 		OK(nft_compare(nft, first, error));
 		OK(nft_remove(nft, error));
