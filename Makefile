@@ -80,6 +80,13 @@ demo:
 	@$(give_back)
 	SPR_BUILD=$(abspath $(BUILD)) /usr/bin/python3 tests/lab/demo.py
 
+soak:
+	@tools/install-deps test
+	@tools/configure $(BUILD) tests=true
+	ninja -C $(BUILD)
+	SPR_SOAK=1 SPR_FAULTS_TABLE=$(abspath docs/faults.md) tests/run --build $(BUILD) soak
+	@$(give_back)
+
 lint:
 	@tools/install-deps lint
 	tests/run --build $(BUILD) lint
@@ -95,4 +102,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all configured programs install up down uninstall deb test test-vm demo lint format fuzz clean
+.PHONY: all configured programs install up down uninstall deb test test-vm soak demo lint format fuzz clean

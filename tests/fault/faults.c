@@ -8,11 +8,13 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 void *__libc_malloc(size_t size);
@@ -50,6 +52,8 @@ static bool fails(enum fault fault)
 	if (faults->fault != fault || !faults->at || call < faults->at || call - faults->at >= faults->times)
 		return false;
 	faults->failed++;
+	if (faults->error == FAULT_DIE)
+		_exit(128 + SIGKILL);
 	errno = (int)faults->error;
 	return true;
 }
@@ -145,4 +149,46 @@ int accept(int fd, struct sockaddr *from, socklen_t *length)
 	if (!next)
 		next = NEXT(accept);
 	return fails(FAULT_ACCEPT) ? -1 : next(fd, from, length);
+}
+
+int fsync(int fd)
+{
+	static __typeof__(&fsync) next;
+
+	if (!next)
+		next = NEXT(fsync);
+	return fails(FAULT_SYNC) ? -1 : next(fd);
+}
+
+int fdatasync(int fd)
+{
+	static __typeof__(&fdatasync) next;
+
+	if (!next)
+		next = NEXT(fdatasync);
+	return fails(FAULT_SYNC) ? -1 : next(fd);
+}
+
+/* Only the clock that people set: the one that timers run by does not jump. */
+int clock_gettime(clockid_t clock, struct timespec *at)
+{
+	static __typeof__(&clock_gettime) next;
+	int r;
+
+	if (!next)
+		next = NEXT(clock_gettime);
+	r = next(clock, at);
+	if (r == 0 && clock == CLOCK_REALTIME && faults)
+		at->tv_sec += faults->clock;
+	return r;
+}
+
+time_t time(time_t *ret)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	if (ret)
+		*ret = at.tv_sec;
+	return at.tv_sec;
 }

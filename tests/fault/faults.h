@@ -14,8 +14,11 @@ enum fault {
 	FAULT_MEMORY, /* malloc() and its kin */
 	FAULT_SOCKET, /* socket(): no descriptor */
 	FAULT_ACCEPT,
+	FAULT_SYNC, /* fsync() and fdatasync() */
 	_FAULT_MAX,
 };
+
+#define FAULT_DIE 9999 /* in place of an errno: the process ends at that call, as by SIGKILL */
 
 /* The file that SPR_FAULTS names, shared with the test. Numbers of 32 bits, those of the test first. */
 struct faults {
@@ -25,6 +28,7 @@ struct faults {
 	uint32_t times; /* how many fail, from that on */
 	uint32_t calls[_FAULT_MAX]; /* how many there were, of each kind, since the test set them to 0 */
 	uint32_t failed; /* how many failed */
+	int32_t clock; /* seconds that the clock is wrong by */
 };
 
 #endif

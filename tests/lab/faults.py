@@ -8,9 +8,10 @@ import struct
 from spr import BUILD
 
 LIBRARY = f"{BUILD}/tests/fault/faults.so"
-KINDS = ["none", "send", "receive", "lost", "cut", "memory", "socket", "accept"]
+KINDS = ["none", "send", "receive", "lost", "cut", "memory", "socket", "accept", "sync"]
 FOREVER = 1 << 30
-SIZE = 4 * (4 + len(KINDS) + 1)
+DIE = 9999
+SIZE = 4 * (4 + len(KINDS) + 2)
 
 
 class Faults:
@@ -28,17 +29,22 @@ class Faults:
         struct.pack_into(f"={len(numbers)}I", self.map, 4 * at, *numbers)
 
     def arm(self, kind, code="ENOBUFS", at=1, times=1):
-        """The call number `at` of this kind fails, and `times` - 1 that follow; at 0 only counts."""
+        """The call number `at` of this kind fails, and `times` - 1 that follow; at 0 only counts. With the code DIE the
+        process ends there, as by SIGKILL."""
         self._put(2, 0)
         self._put(4, *[0] * (len(KINDS) + 1))
-        self._put(0, KINDS.index(kind), getattr(errno, code))
+        self._put(0, KINDS.index(kind), DIE if code == "DIE" else getattr(errno, code))
         self._put(3, times)
         self._put(2, at)
 
     def disarm(self):
         """How many calls failed."""
         self._put(2, 0)
-        return struct.unpack_from("=I", self.map, SIZE - 4)[0]
+        return struct.unpack_from("=I", self.map, SIZE - 8)[0]
 
     def calls(self, kind):
         return struct.unpack_from("=I", self.map, 4 * (4 + KINDS.index(kind)))[0]
+
+    def clock(self, seconds):
+        """The clock of the process jumps: it is wrong by so much from now on."""
+        struct.pack_into("=i", self.map, SIZE - 4, seconds)

@@ -87,7 +87,7 @@ class Daemon:
         until = time.monotonic() + SETTLE
         while True:
             status = self.spr.status()
-            problem = [note for note in status["notes"] if "does not hold" in note]
+            problem = status["problems"]
             wanted = self.tables[self.now()] if status["active"] else ""
             there = in_kernel(self.scene)
             if not problem and there == wanted:
