@@ -117,10 +117,52 @@ static int run_stop(struct api_request *request, json_t *arguments, json_t **ret
 	return 0;
 }
 
+/* Answers later, and holds the others meanwhile. */
+struct later {
+	uv_timer_t timer;
+	struct api *api;
+	struct api_request *request;
+	bool fails;
+};
+
+static void on_later_closed(uv_handle_t *handle)
+{
+	free(handle->data);
+}
+
+static void on_later(uv_timer_t *timer)
+{
+	struct later *later = timer->data;
+	struct error error = { 0 };
+	int r = later->fails ? error_set(&error, EPERM, "not now") : 0;
+
+	api_request_finish(later->request, r, later->fails ? NULL : json_string("done"), &error);
+	api_hold(later->api, false);
+	uv_close((uv_handle_t *)timer, on_later_closed);
+}
+
+static int run_later(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
+{
+	struct fixture *fixture = api_request_data(request);
+	struct later *later = calloc(1, sizeof(*later));
+
+	(void)ret_result;
+	(void)error;
+	later->api = fixture->api;
+	later->fails = json_is_true(json_object_get(arguments, "fails"));
+	later->request = api_request_keep(request);
+	uv_timer_init(&fixture->loop, &later->timer);
+	later->timer.data = later;
+	uv_timer_start(&later->timer, on_later, (uint64_t)json_integer_value(json_object_get(arguments, "ms")), 0);
+	api_hold(fixture->api, true);
+	return API_LATER;
+}
+
 static const struct api_call calls[] = {
-	{ "echo", false, run_echo }, { "fail", false, run_fail }, { "silent", false, run_silent },
-	{ "huge", false, run_huge }, { "log", false, run_log },	  { "tick", false, run_tick },
-	{ "stop", false, run_stop }, { "set", true, run_echo },
+	{ "later", false, run_later, true }, { "after", false, run_echo, true }, { "echo", false, run_echo },
+	{ "fail", false, run_fail },	     { "silent", false, run_silent },	 { "huge", false, run_huge },
+	{ "log", false, run_log },	     { "tick", false, run_tick },	 { "stop", false, run_stop },
+	{ "set", true, run_echo },
 };
 
 static void *serve(void *data)
@@ -724,6 +766,33 @@ static void test_line_buffer(void **state)
 
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* Calls that wait run one after the other; others do not wait; who has gone is no harm. */
+static void test_later(void **state)
+{
+	struct fixture *fixture = *state;
+	int first = dial(fixture), second = dial(fixture), third = dial(fixture), gone = dial(fixture);
+
+	say(first, "{\"call\": \"later\", \"ms\": 300}\n{\"call\": \"after\", \"text\": \"1\"}\n");
+	usleep(50000);
+	say(second, "{\"call\": \"later\", \"ms\": 100, \"fails\": true}\n");
+	say(third, "{\"call\": \"echo\", \"text\": \"3\"}\n");
+	assert_non_null(strstr(hear(third), "\"text\":\"3\""));
+	say(gone, "{\"call\": \"later\", \"ms\": 50}\n");
+	close(gone);
+	say(third, "{\"call\": \"after\", \"text\": \"4\"}\n");
+	assert_hears(first, "{\"result\":\"done\"}");
+	assert_non_null(strstr(hear(first), "\"text\":\"1\""));
+	assert_non_null(strstr(hear(second), "not now"));
+	assert_non_null(strstr(hear(third), "\"text\":\"4\""));
+	say(first, "{\"call\": \"later\", \"ms\": 100}\n");
+	usleep(30000);
+	close(first); /* before its answer */
+	say(second, "{\"call\": \"after\", \"text\": \"5\"}\n");
+	assert_non_null(strstr(hear(second), "\"text\":\"5\""));
+	close(second);
+	close(third);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -744,6 +813,7 @@ int main(void)
 		WITH_SERVER(test_large_together),
 		WITH_SERVER(test_strangers),
 		WITH_SERVER(test_second_listener),
+		WITH_SERVER(test_later),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_no_daemon),
 		cmocka_unit_test(test_line_buffer),

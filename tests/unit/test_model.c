@@ -13,6 +13,7 @@
 
 #include "ruleset/compile.h"
 #include "verdict/changes.h"
+#include "verdict/question.h"
 #include "world.h"
 
 #define NOW 1800000000
@@ -314,6 +315,49 @@ static void test_changes_of_all(void **state)
 	world_free(&world);
 }
 
+/* A test of the policy is tried with everybody it names. */
+static void test_tests(void **state)
+{
+	static const struct {
+		const char *yaml; /* before the test */
+		const char *test;
+		bool failed, empty;
+	} rows[] = {
+		{ "", "{from: db, to: internet, expect: accept}", false, false },
+		{ "", "{from: db, to: internet, expect: drop}", true, false },
+		{ "", "{from: internet, to: \"jelly:80\", expect: drop}", false, false },
+		{ "allow: [{from: lan, to: jelly, ports: [80/tcp]}]\n",
+		  "{from: internet, to: \"jelly:80\", expect: drop}", false, false },
+		{ "allow: [{from: lan, to: jelly, ports: [80/tcp]}]\n",
+		  "{from: lan, to: \"jelly:80/tcp\", expect: accept}", false, false },
+		{ "allow: [{from: lan, to: jelly, ports: [80/tcp]}]\n",
+		  "{from: lan, to: \"jelly:81/tcp\", expect: accept}", true, false },
+		{ "allow: [{from: lan, to: jelly, ports: [80/tcp]}]\n",
+		  "{from: upstream, to: \"jelly:80\", expect: drop}", true, false },
+		{ "", "{from: \"network:media\", to: \"network:back\", expect: drop}", false, false },
+		{ "block: [{from: web, to: internet}]\n", "{from: web, to: \"internet:443\", expect: drop}", false,
+		  false },
+		{ "block: [{from: web, to: internet}]\n",
+		  "{from: \"network:back\", to: \"internet:443\", expect: accept}", true, false },
+		{ "", "{from: \"container:later\", to: internet, expect: accept}", false, true },
+		{ "", "{from: host, to: internet, expect: drop}", false, true }, /* never judged as a source */
+		{ "", "{from: db, to: \"internet:icmp\", expect: accept}", false, false },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_free_ char *yaml = NULL;
+		struct test_result result;
+		struct world world;
+
+		assert_true(asprintf(&yaml, "%stests: [%s]\n", rows[i].yaml, rows[i].test) > 0);
+		world = world_new(machine, yaml, NULL, NOW);
+		assert_int_equal(model_test(world.model, &world.policy->tests[0], &result), 0);
+		if (result.failed != rows[i].failed || (result.n_pairs == 0) != rows[i].empty)
+			fail_msg("row %zu: failed %d, %zu pairs", i, result.failed, result.n_pairs);
+		world_free(&world);
+	}
+}
+
 /* Source ports for containers' flows: the longest run that nobody waits on and nothing is published at. */
 static void test_nat_ports(void **state)
 {
@@ -348,7 +392,7 @@ int main(void)
 		cmocka_unit_test(test_numbers),	  cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_ports_before_start),
 		cmocka_unit_test(test_changes),	  cmocka_unit_test(test_changes_of_all),
-		cmocka_unit_test(test_nat_ports),
+		cmocka_unit_test(test_nat_ports), cmocka_unit_test(test_tests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

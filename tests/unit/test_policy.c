@@ -322,6 +322,32 @@ static void test_print(void **state)
 	assert_string_equal(printed, text);
 }
 
+/* What only one of two documents says; the order is nothing. */
+static void test_diff(void **state)
+{
+	static const struct {
+		const char *from, *to, *diff;
+	} rows[] = {
+		{ "", "", "" },
+		{ "groups: [{name: a}, {name: b}]", "groups: [{name: b}, {name: a}]", "" },
+		{ "groups: [{name: a}]", "groups: [{name: a}, {name: b}]", "+groups:\n+- {name: b}\n" },
+		{ "allow: [{from: lan, to: nas}, {from: lan, to: nas}]", "allow: [{from: lan, to: nas}]",
+		  "-allow:\n-- {from: lan, to: nas}\n" },
+		{ "containers: [{name: a, policies: [wan]}]\nsettings: {connections: 5}",
+		  "containers: [{name: a, policies: [dns]}]\nsettings: {connections: 5, local_users: root}",
+		  "-containers:\n-- {name: a, policies: [wan]}\n+containers:\n+- {name: a, policies: [dns]}\n"
+		  "+settings: {local_users: root}\n" },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(policy_freep) struct policy *from = parse(rows[i].from), *to = parse(rows[i].to);
+		_cleanup_free_ char *text = NULL;
+
+		assert_int_equal(policy_diff(from, to, &text), 0);
+		assert_string_equal(text, rows[i].diff);
+	}
+}
+
 /* A small generator, so that a failure can be repeated. */
 static uint64_t seed;
 
@@ -1081,6 +1107,7 @@ static void test_manual(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_diff),
 		cmocka_unit_test(test_whole_document),
 		cmocka_unit_test(test_styles),
 		cmocka_unit_test(test_empty),
