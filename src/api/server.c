@@ -23,6 +23,7 @@ struct api {
 	size_t n_connections, n_subscribers;
 	bool waiting; /* a connection that found no spare */
 	bool held;
+	uint64_t tickets;
 	bool closing, listener_closed;
 };
 
@@ -35,6 +36,7 @@ struct connection {
 	json_t *subscription;
 	struct api_request *kept; /* to be answered later: nothing is read or run meanwhile */
 	json_t *waiting; /* a request that came while the api was held: likewise */
+	uint64_t ticket; /* its place among those that wait */
 	bool answering; /* an answer is on its way: likewise */
 	bool ending; /* closes once the answer is written */
 	bool ended; /* the other side sends no more */
@@ -239,12 +241,14 @@ static void connection_run(struct connection *connection, json_t *arguments)
 {
 	_cleanup_json_ json_t *result = NULL;
 	struct api_request request = { .connection = connection };
-	const struct api_call *call = call_find(connection->api, arguments);
+	struct api *api = connection->api;
+	const struct api_call *call = call_find(api, arguments);
 	struct error error = { 0 };
 	int r;
 
-	if (call && call->waits && connection->api->held) {
+	if (call && call->waits && api->held) {
 		connection->waiting = json_incref(arguments);
+		connection->ticket = ++api->tickets;
 		return;
 	}
 	r = call_run(call, &request, arguments, &result, &error);
@@ -283,20 +287,31 @@ void api_request_finish(struct api_request *request, int r, json_t *result, stru
 	free(request);
 }
 
+/* Root first, so that nobody keeps it from taking a change back; then who came first. */
+static struct connection *next_waiting(const struct api *api)
+{
+	struct connection *connection, *first = NULL;
+
+	DL_FOREACH(api->connections, connection) {
+		if (!connection->waiting)
+			continue;
+		if (!first || (connection->peer.uid == 0) > (first->peer.uid == 0) ||
+		    ((connection->peer.uid == 0) == (first->peer.uid == 0) && connection->ticket < first->ticket))
+			first = connection;
+	}
+	return first;
+}
+
 /* Those that waited run one after the other, as long as none of them makes the others wait again. */
 void api_hold(struct api *api, bool hold)
 {
-	struct connection *connection, *next;
+	struct connection *connection;
 
 	api->held = hold;
-	DL_FOREACH_SAFE(api->connections, connection, next) {
-		_cleanup_json_ json_t *arguments = NULL;
+	while (!api->held && (connection = next_waiting(api))) {
+		_cleanup_json_ json_t *arguments = TAKE_PTR(connection->waiting);
 
-		if (api->held)
-			return;
-		arguments = TAKE_PTR(connection->waiting);
-		if (arguments)
-			connection_run(connection, arguments);
+		connection_run(connection, arguments);
 	}
 }
 

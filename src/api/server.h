@@ -62,7 +62,8 @@ void api_broadcast(struct api *api, json_t *event, bool (*wants)(const json_t *s
 /* Whether anybody would hear an event, so that it need not be made. */
 bool api_has_subscribers(const struct api *api);
 
-/* While it is held, calls that wait are kept back; then they run, one after the other. */
+/* While it is held, calls that wait are kept back; then they run one after the other,
+ * those of root first, then in the order in which they came. */
 void api_hold(struct api *api, bool hold);
 
 /* Removes the socket file and hangs up. Memory goes when the loop has closed the handles. NULL is fine. */

@@ -20,7 +20,7 @@
 
 struct editing {
 	const struct command *command;
-	char path[64];
+	char folder[64], path[80];
 	char *before; /* as it was exported */
 	json_int_t revision;
 };
@@ -33,13 +33,17 @@ static int ask(const struct command *command, json_t *request, json_t **ret, str
 	return r < 0 ? r : api_client_call(client, request, ret, error);
 }
 
+/* What was there stays until the new text is whole. */
 static int write_text(const char *path, const char *head, const char *text, struct error *error)
 {
-	FILE *file = fopen(path, "we");
+	char new_path[96];
+	FILE *file;
 	bool whole;
 
+	snprintf(new_path, sizeof(new_path), "%s.new", path);
+	file = fopen(new_path, "we");
 	if (!file)
-		return error_set(error, errno, "cannot write %s: %s", path, strerror(errno));
+		return error_set(error, errno, "cannot write %s: %s", new_path, strerror(errno));
 	while (head && *head) {
 		size_t length = strcspn(head, "\n");
 
@@ -48,18 +52,20 @@ static int write_text(const char *path, const char *head, const char *text, stru
 	}
 	fputs(text, file);
 	whole = !ferror(file);
-	return fclose(file) == 0 && whole ? 0 : error_set(error, EIO, "cannot write %s: %s", path, strerror(errno));
+	if (fclose(file) == 0 && whole && rename(new_path, path) == 0)
+		return 0;
+	error_set(error, EIO, "cannot write %s: %s", path, strerror(errno));
+	unlink(new_path);
+	return -EIO;
 }
 
+/* In a folder of our own: whatever an editor does with the file, nobody else can put one in its place. */
 static int make_file(struct editing *editing, struct error *error)
 {
-	int fd;
-
-	snprintf(editing->path, sizeof(editing->path), "/tmp/spr-policy-XXXXXX.yaml");
-	fd = mkostemps(editing->path, (int)strlen(".yaml"), O_CLOEXEC);
-	if (fd < 0)
-		return error_set(error, errno, "cannot make a file in /tmp: %s", strerror(errno));
-	close(fd);
+	snprintf(editing->folder, sizeof(editing->folder), "/tmp/spr-edit-XXXXXX");
+	if (!mkdtemp(editing->folder))
+		return error_set(error, errno, "cannot make a folder in /tmp: %s", strerror(errno));
+	snprintf(editing->path, sizeof(editing->path), "%s/policy.yaml", editing->folder);
 	return write_text(editing->path, NULL, editing->before, error);
 }
 
@@ -194,8 +200,10 @@ int edit_local(const struct command *command, json_t **ret_result, struct error 
 		do
 			r = edit_once(&editing, ret_result, error);
 		while (r > 0);
-	if (r == 0)
+	if (r == 0) {
 		unlink(editing.path);
+		rmdir(editing.folder);
+	}
 	free(editing.before);
 	return r;
 }

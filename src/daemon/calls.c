@@ -124,8 +124,8 @@ CALL(call_apply)
 	if (!text && daemon->options.policy_file) {
 		r = load_file(daemon, &policy, error);
 		return r < 0 ? r :
-			       daemon_change_flags(request, TAKE_PTR(policy), CHANGE_FROM_FILE, arguments, ret_result,
-						   error);
+			       daemon_change_flags(request, TAKE_PTR(policy), CHANGE_FROM_FILE | CHANGE_UNCONFIRMED,
+						   arguments, ret_result, error);
 	}
 	if (!text)
 		return error_set(error, EINVAL, "apply which file? -f policy.yaml, or -f - for standard input");

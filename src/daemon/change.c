@@ -26,6 +26,7 @@ struct change {
 	uv_work_t work;
 	bool settling, confirming;
 	bool taken; /* the kernel has it */
+	bool unwritten; /* going back goes before writing: it is enforced without a row of its own */
 	int r, work_r;
 	struct error error, work_error;
 };
@@ -174,7 +175,8 @@ static void settled(struct change *change)
 		sentence_add(notes, "it is enforced, but not written down as such: %s", change->work_error.text);
 	}
 	if (change->taken) {
-		daemon->revision = change->revision.number;
+		if (!change->unwritten)
+			daemon->revision = change->revision.number;
 		json_object_set_new(change->result, "revision", json_integer(change->revision.number));
 		confirm_start(daemon, change->revision.confirm_by);
 	}
@@ -190,6 +192,13 @@ static void after_work(uv_work_t *request, int status)
 	struct change *change = request->data;
 
 	if (change->settling) {
+		settled(change);
+		return;
+	}
+	change->unwritten = change->work_r < 0 && change->flags & CHANGE_ACCEPTED_BEFORE;
+	if (change->unwritten) {
+		log_error("change", "%s: going back all the same", change->work_error.text);
+		carry_out(change);
 		settled(change);
 		return;
 	}
@@ -281,9 +290,11 @@ static int fill_revision(struct change *change, json_t *arguments, bool opens, s
 }
 
 /* Verbs that would lose what they did at the next reading of the file. */
-static int check_managed(const struct daemon *daemon, struct error *error)
+static int check_managed(const struct change *change, struct error *error)
 {
-	if (!daemon->options.policy_file)
+	const struct daemon *daemon = change->daemon;
+
+	if (!daemon->options.policy_file || (daemon->confirm_until && change->flags & CHANGE_UNCONFIRMED))
 		return 0;
 	return error_set(error, EPERM, "the policy is kept in %s: change it there, then say `spr apply`",
 			 daemon->options.policy_file);
@@ -328,7 +339,7 @@ static int compare(struct change *change, json_t *arguments, bool *ret_changed, 
 		return r;
 	change->result = describe(changed, &changes);
 	*ret_changed = changed;
-	*ret_opens = changes.n_opens || changes.too_many;
+	*ret_opens = changes.n_opens || changes.too_many || !policy_only_tightens(daemon->policy, change->policy);
 	changes_clear(&changes);
 	if (!change->result)
 		return error_memory(error);
@@ -347,7 +358,7 @@ static int change_run(struct change *given, struct api_request *request, json_t 
 	int r = check_base(change->daemon, arguments, error);
 
 	if (r >= 0 && !dry && !(change->flags & CHANGE_FROM_FILE))
-		r = check_managed(change->daemon, error);
+		r = check_managed(change, error);
 	if (r >= 0 && !dry && !(change->flags & CHANGE_UNCONFIRMED))
 		r = check_unconfirmed(change->daemon, error);
 	if (r >= 0)
@@ -355,11 +366,15 @@ static int change_run(struct change *given, struct api_request *request, json_t 
 	if (r < 0)
 		return r;
 	json_object_set_new(change->result, "dry_run", json_boolean(dry));
+	if (!dry && !changed && change->flags & CHANGE_UNCONFIRMED)
+		confirm_stop(change->daemon); /* what was to be taken back says the same */
 	if (dry || (!changed && !change->activate)) {
 		*ret_result = TAKE_PTR(change->result);
 		return 0;
 	}
 	change->revision.author = author_of(request, arguments);
+	if (!changed)
+		json_object_del(arguments, "confirm"); /* there is nothing that could be taken back */
 	r = fill_revision(change, arguments, opens || change->activate, error);
 	return r < 0 ? r : change_begin(TAKE_PTR(change), request, error);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,8 +22,12 @@ static int take_back(struct daemon *daemon, struct error *error)
 	char comment[100];
 	int r = store_before(daemon->store, daemon->revision, &before, error);
 
-	if (r >= 0)
+	if (r == -ENOENT) { /* it was the first: before it there was an empty policy */
+		policy = policy_new();
+		r = policy ? 0 : error_memory(error);
+	} else if (r >= 0) {
 		r = policy_parse(before.yaml, strlen(before.yaml), "the revision before", &policy, error);
+	}
 	if (r < 0)
 		return error_wrap(error, "revision %lld was not confirmed, and cannot be taken back",
 				  (long long)daemon->revision);

@@ -71,10 +71,12 @@ struct daemon {
 	struct sandbox_report sandbox;
 
 	bool active;
+	bool read_again; /* the policy file, as soon as it can be */
 	bool dirty; /* inventory or policy changed since the ruleset was made */
 	bool repair; /* somebody changed our tables */
 	time_t since;
 	time_t grace_until; /* 0: there is none */
+	unsigned grace_turns; /* connections that may still be turned round */
 	time_t clock_seen; /* when expiries were last looked at */
 	struct port_bits ports_seen; /* busy ones, at the last look */
 	bool cut_again; /* ending flows failed in part */
@@ -109,6 +111,7 @@ int flows_restore(struct daemon *daemon, struct error *error);
 bool flow_packet(const struct daemon *daemon, const struct flow *flow, struct packet *ret);
 
 /* grace.c: sessions from before connection tracking was. Begins at activation; hears what was dropped. */
+void grace_prepare(struct daemon *daemon); /* before the rules, which start connection tracking */
 int grace_start(struct daemon *daemon, struct error *error);
 void grace_heard(struct daemon *daemon, const struct drop *drop);
 /* confine.c: what needs more than the sandbox gives is started first, and then the daemon enters it. */

@@ -125,6 +125,7 @@ int daemon_activate(struct daemon *daemon, struct error *error)
 
 	if (daemon->active)
 		return 0;
+	grace_prepare(daemon);
 	daemon->active = true;
 	r = daemon_refresh(daemon, error);
 	if (r >= 0)

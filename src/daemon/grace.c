@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
@@ -14,8 +15,26 @@
  */
 
 #define GRACE_SECONDS 600
+#define TURNED_MAX 4096 /* connections, in all of that time */
 #define TH_SYN 0x02
 #define TH_RST 0x04
+
+static int stop_at_first(const struct flow *flow, void *data)
+{
+	return -ECANCELED;
+}
+
+/*
+ * Only where nothing was tracked before: else who opened a connection is known, and whoever forges packets of connections
+ * that are not there would be believed. An empty table may be one of a quiet moment; that there are connections which it
+ * does not know is the proof.
+ */
+void grace_prepare(struct daemon *daemon)
+{
+	bool empty = conntrack_each(daemon->conntrack, stop_at_first, NULL, NULL) == 0;
+
+	daemon->grace_turns = empty && sessions_any() ? TURNED_MAX : 0;
+}
 
 int grace_start(struct daemon *daemon, struct error *error)
 {
@@ -60,12 +79,16 @@ void grace_heard(struct daemon *daemon, const struct drop *drop)
 	struct error error = { 0 };
 	struct flow flow;
 
-	if (time(NULL) >= daemon->grace_until || !daemon->active || drop->proto != IPPROTO_TCP || !drop->has_ports)
+	if (!daemon->grace_turns || time(NULL) >= daemon->grace_until || !daemon->active ||
+	    drop->proto != IPPROTO_TCP || !drop->has_ports)
 		return;
 	if (!drop->tcp_flags || drop->tcp_flags & (TH_SYN | TH_RST) ||
 	    strcmp(drop->reason, reason_info(REASON_NO_GRANT)->id) != 0)
 		return;
 	flow = turned(drop);
-	if (is_accepted(daemon, &flow) && conntrack_create_tcp(daemon->conntrack, &flow, &error) < 0)
+	if (!is_accepted(daemon, &flow))
+		return;
+	daemon->grace_turns--;
+	if (conntrack_create_tcp(daemon->conntrack, &flow, &error) < 0)
 		log_warning("flows", "%s", error.text);
 }

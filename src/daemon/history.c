@@ -19,6 +19,8 @@ static const char *state_name(const struct daemon *daemon, const struct revision
 
 	if (revision->number == daemon->revision)
 		return daemon->confirm_until ? "unconfirmed" : "current";
+	if (revision->confirm_by && revision->state == REVISION_TAKEN)
+		return "withdrawn";
 	return revision->state >= 0 && revision->state < _REVISION_STATE_MAX ? names[revision->state] : "unknown";
 }
 

@@ -44,6 +44,17 @@ static void note_file(struct daemon *daemon, int r, const struct error *error)
 		log_error("policy", "%s: what was enforced before stays", error->text);
 }
 
+/* What was tried, and not confirmed, does not come back by a restart. */
+static bool is_withdrawn(const struct daemon *daemon, const struct policy *policy)
+{
+	_cleanup_(policy_freep) struct policy *withdrawn = NULL;
+	_cleanup_(revision_clear) struct revision revision = { 0 };
+
+	return store_withdrawn(daemon->store, &revision, NULL) >= 0 &&
+	       policy_parse(revision.yaml, strlen(revision.yaml), "a revision", &withdrawn, NULL) >= 0 &&
+	       policy_equal(withdrawn, policy);
+}
+
 /* Before anything is enforced: the file goes before what is stored, and is a revision too. */
 static int take_file(struct daemon *daemon, struct error *error)
 {
@@ -54,6 +65,11 @@ static int take_file(struct daemon *daemon, struct error *error)
 
 	if (r < 0 || (daemon->policy && policy_equal(daemon->policy, policy)))
 		return r;
+	if (is_withdrawn(daemon, policy))
+		return error_set(error, EPERM,
+				 "%s says what was taken back, since nobody confirmed it: `spr apply` it again",
+				 daemon->options.policy_file);
+	confirm_stop(daemon);
 	yaml = policy_print(policy);
 	if (!yaml)
 		return error_memory(error);
@@ -76,6 +92,11 @@ static int take_back(struct daemon *daemon, struct revision *revision, struct er
 	_cleanup_(revision_clear) struct revision before = { 0 };
 	int r = store_before(daemon->store, revision->number, &before, error);
 
+	if (r == -ENOENT) { /* it was the first */
+		before.yaml = strdup("{}\n");
+		before.summary = strdup("the empty policy");
+		r = before.yaml && before.summary ? 0 : error_memory(error);
+	}
 	if (r < 0)
 		return r;
 	free(before.author);
@@ -93,7 +114,7 @@ static int take_back(struct daemon *daemon, struct revision *revision, struct er
 	if (r >= 0)
 		r = store_settle(daemon->store, before.number, true, error);
 	if (r < 0)
-		return r;
+		log_error("change", "%s: going back all the same", error->text);
 	revision_clear(revision);
 	*revision = before;
 	before = (struct revision){ 0 };
@@ -143,9 +164,12 @@ void load_again(struct daemon *daemon)
 {
 	struct policy *policy = NULL;
 	struct error error = { 0 };
-	int r = daemon->change ? error_set(&error, EBUSY, "another change is under way: read it again") :
-				 load_file(daemon, &policy, &error);
+	int r;
 
+	daemon->read_again = daemon->change || daemon->confirm_until; /* then on the clock */
+	if (daemon->read_again)
+		return;
+	r = load_file(daemon, &policy, &error);
 	if (r >= 0) {
 		daemon_sync(daemon);
 		r = daemon_change_own(daemon, policy, CHANGE_FROM_FILE, "read from the policy file", &error);

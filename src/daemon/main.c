@@ -249,7 +249,7 @@ static int start(struct daemon *daemon, struct error *error)
 
 static void stop(struct daemon *daemon)
 {
-	api_close(daemon->api);
+	daemon->api = api_close(daemon->api);
 	if (daemon->engine)
 		engine_stop(daemon->engine);
 	watch_stop(daemon);

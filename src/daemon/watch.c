@@ -12,6 +12,7 @@
 #include "ruleset/compile.h"
 
 #define CLOCK_MS 1000
+#define CATCH_UP_SECONDS 5
 #define SLOW_SECONDS 10 /* iptables-legacy tells nobody of its changes, nor does a socket */
 
 static void on_signal(uv_signal_t *handle, int number)
@@ -174,12 +175,17 @@ static void on_hangup(uv_signal_t *handle, int number)
 static void on_clock(uv_timer_t *handle)
 {
 	struct daemon *daemon = handle->data;
+	struct error error = { 0 };
 	time_t now = time(NULL);
 
 	read_resolver(daemon);
 	if (policy_expiring(daemon->policy, daemon->clock_seen, now))
 		daemon->dirty = true;
 	daemon->clock_seen = now;
+	if (daemon->read_again)
+		load_again(daemon);
+	if (!daemon->change && now % CATCH_UP_SECONDS == 0 && store_catch_up(daemon->store, &error) < 0)
+		log_error("store", "%s", error.text);
 	if (daemon->active && now % SLOW_SECONDS == 0) {
 		docker_user_ensure(daemon, true);
 		read_ports(daemon);

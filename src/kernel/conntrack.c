@@ -10,7 +10,7 @@
 #include "kernel/nlsocket.h"
 
 #define REQUEST_SIZE 256
-#define ESTABLISHED_SECONDS 432000 /* nf_conntrack_tcp_timeout_established: five days */
+#define FIRST_SECONDS 120 /* until the first packet of it is seen; from then on the kernel counts */
 #define DELETES_MAX 64 /* in one message: their errors fit into the socket's room */
 #define TRIES 3
 
@@ -161,8 +161,7 @@ int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struc
 int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, struct error *error)
 {
 	char buffer[2 * REQUEST_SIZE] __attribute__((aligned(8)));
-	int r = nlsocket_send_all(conntrack->socket, buffer, flow_message_create(buffer, flow, ESTABLISHED_SECONDS),
-				  EEXIST);
+	int r = nlsocket_send_all(conntrack->socket, buffer, flow_message_create(buffer, flow, FIRST_SECONDS), EEXIST);
 
 	return r < 0 ? error_set(error, -r, "cannot make a connection known: %s", strerror(-r)) : 0;
 }

@@ -236,7 +236,7 @@ size_t flow_message_create(void *buffer, const struct flow *flow, uint32_t secon
 	back.to_port = flow->from_port;
 	put_tuple(header, CTA_TUPLE_ORIG, flow);
 	put_tuple(header, CTA_TUPLE_REPLY, &back);
-	mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED | IPS_SEEN_REPLY | IPS_ASSURED));
+	mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED));
 	mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(seconds));
 	info = mnl_attr_nest_start(header, CTA_PROTOINFO);
 	tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);

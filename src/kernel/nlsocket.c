@@ -12,6 +12,7 @@
 
 #define BUFFER_SIZE 65536 /* the kernel's dump messages are 32 KiB at most */
 #define ANSWER_TIMEOUT 5000 /* ms, of silence */
+#define DRAIN_MAX 65536 /* datagrams */
 
 struct nlsocket {
 	struct mnl_socket *mnl;
@@ -168,6 +169,17 @@ static void nlsocket_take(struct nlsocket *socket, const struct nlmsghdr *messag
 		answer_fail(answer, answer->each(message, answer->data));
 }
 
+/* A list that is given up goes on in the kernel until it is read to its end, and lets no other begin: EBUSY. */
+static void nlsocket_drain(struct nlsocket *socket)
+{
+	const struct nlmsghdr *message;
+	int length;
+
+	for (int i = 0; i < DRAIN_MAX; i++)
+		if (nlsocket_receive(socket, &message, &length) == -EAGAIN)
+			return;
+}
+
 static int nlsocket_finish(struct nlsocket *socket, struct answer *answer)
 {
 	while (!answer->done) {
@@ -179,8 +191,10 @@ static int nlsocket_finish(struct nlsocket *socket, struct answer *answer)
 			r = nlsocket_receive(socket, &message, &length);
 		if (r == -EAGAIN)
 			continue;
-		if (r < 0)
+		if (r < 0) {
+			nlsocket_drain(socket);
 			return r;
+		}
 		for (; nlmessage_fits(message, length); message = mnl_nlmsg_next(message, &length))
 			nlsocket_take(socket, message, answer);
 	}

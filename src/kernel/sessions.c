@@ -118,6 +118,22 @@ int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, 
 	return r < 0 ? error_set(error, -r, "open sessions: %s", strerror(-r)) : 0;
 }
 
+static int match_any(const struct row *row, void *data)
+{
+	return row->state == TCP_ESTABLISHED && !addr_is_loopback(&row->remote) && !addr_is_loopback(&row->local) ?
+		       -EEXIST :
+		       0;
+}
+
+bool sessions_any(void)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < ELEMENTSOF(tcp) && !found; i++)
+		found = each_row(tcp[i], match_any, NULL) == -EEXIST;
+	return found;
+}
+
 static int match_session(const struct row *row, void *data)
 {
 	const struct flow *flow = data;

@@ -16,6 +16,9 @@ struct port_bits;
  */
 int sessions_each(int (*each)(const struct flow *flow, void *data), void *data, struct error *error);
 
+/* Whether this machine has any open TCP connection with another one. */
+bool sessions_any(void);
+
 /* Whether this machine has an open TCP connection from `from` to `to` of the flow. */
 bool sessions_have(const struct flow *flow);
 

@@ -299,6 +299,76 @@ bool policy_equal(const struct policy *a, const struct policy *b)
 	return true;
 }
 
+static bool has_word(char *const *words, size_t n, const char *word)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(words[i], word) == 0)
+			return true;
+	return false;
+}
+
+static bool publish_in(const struct member *member, const struct publish *publish)
+{
+	for (size_t i = 0; i < member->n_publish; i++)
+		if (entry_equal(&schema_publish_keys, &member->publish[i], publish))
+			return true;
+	return false;
+}
+
+#define POLICIES_THAT_CLOSE (POLICY_NOAPI | POLICY_DISABLED | POLICY_QUARANTINE)
+
+/* The same entry, with fewer policies that open and no fewer that close, fewer groups and publish items. */
+static bool member_says_less(const struct member *from, const struct member *to)
+{
+	struct member rest = *to;
+
+	if ((to->policies & ~from->policies & ~(unsigned)POLICIES_THAT_CLOSE) ||
+	    (from->policies & ~to->policies & POLICIES_THAT_CLOSE) || from->has_groups != to->has_groups)
+		return false;
+	for (size_t i = 0; i < to->n_groups; i++)
+		if (!has_word(from->groups, from->n_groups, to->groups[i]))
+			return false;
+	for (size_t i = 0; i < to->n_publish; i++)
+		if (!publish_in(from, &to->publish[i]))
+			return false;
+	rest.policies = from->policies;
+	rest.groups = from->groups;
+	rest.n_groups = from->n_groups;
+	rest.publish = from->publish;
+	rest.n_publish = from->n_publish;
+	return entry_equal(schema_member_keys(from->kind), from, &rest);
+}
+
+/* Each of `some` is one of `all`. */
+static bool grants_in(const struct grant *some, size_t n_some, const struct grant *all, size_t n_all)
+{
+	for (size_t i = 0; i < n_some; i++) {
+		bool found = false;
+
+		for (size_t k = 0; k < n_all && !found; k++)
+			found = entry_equal(&schema_grant_keys, &some[i], &all[k]);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+bool policy_only_tightens(const struct policy *from, const struct policy *to)
+{
+	if (!section_equal(schema_section("interfaces"), from, to) ||
+	    !section_equal(schema_section("settings"), from, to) ||
+	    !grants_in(to->allow, to->n_allow, from->allow, from->n_allow) ||
+	    !grants_in(from->block, from->n_block, to->block, to->n_block) || from->n_members != to->n_members)
+		return false;
+	for (size_t i = 0; i < to->n_members; i++) {
+		const struct member *before = policy_member(from, to->members[i].kind, to->members[i].name);
+
+		if (!before || !member_says_less(before, &to->members[i]))
+			return false;
+	}
+	return true;
+}
+
 struct member *policy_member(const struct policy *policy, enum member_kind kind, const char *name)
 {
 	for (size_t i = 0; i < policy->n_members; i++)

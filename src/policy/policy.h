@@ -205,6 +205,12 @@ char *policy_print(const struct policy *policy);
  */
 int policy_diff(const struct policy *from, const struct policy *to, char **ret);
 
+/*
+ * True only when nothing that `to` says can open what `from` leaves closed, now or when something appears: entries that
+ * are left out or say less, blocks that are new. False where in doubt.
+ */
+bool policy_only_tightens(const struct policy *from, const struct policy *to);
+
 /* True when both say the same, each section in the same order. */
 bool policy_equal(const struct policy *a, const struct policy *b);
 

@@ -30,6 +30,7 @@
 
 #define LOG_RATE 100 /* a second, of one reason */
 #define LOG_RATE_SOURCE 5 /* of these, of one source */
+#define LOG_RATE_REST 20 /* of sources for which there is no room */
 
 #define NO_SYN_MASK 0x17 /* fin, syn, rst, ack */
 #define SYN 0x02
@@ -257,16 +258,23 @@ static int add(struct ruleset *ruleset, const char *chain, const struct stmt *st
 		__VA_ARGS__                                                                                            \
 	}
 
-/* One that sends a lot does not take the others' place in the log. */
+/*
+ * One that sends a lot does not take the others' place in the log. Whoever sends from more addresses than there is room
+ * for shares what is left with all who come after.
+ */
 static int add_log(struct ruleset *ruleset, const char *chain, const char *prefix)
 {
-	int r = add(ruleset, chain,
-		    RULE(IPV4, METER("logged4", LOG_RATE_SOURCE, IIFNAME, IP_SADDR), LIMIT(LOG_RATE), LOG(prefix)));
+	const struct stmt rules[][STMTS_MAX] = {
+		{ IPV4, METER("logged4", LOG_RATE_SOURCE, IIFNAME, IP_SADDR), LIMIT(LOG_RATE), LOG(prefix) },
+		{ IPV4, NOT_IN("logged4", IIFNAME, IP_SADDR), LIMIT(LOG_RATE_REST), LOG(prefix) },
+		{ IPV6, METER("logged6", LOG_RATE_SOURCE, IIFNAME, IP6_SADDR), LIMIT(LOG_RATE), LOG(prefix) },
+		{ IPV6, NOT_IN("logged6", IIFNAME, IP6_SADDR), LIMIT(LOG_RATE_REST), LOG(prefix) },
+	};
+	int r = 0;
 
-	return r < 0 ? r :
-		       add(ruleset, chain,
-			   RULE(IPV6, METER("logged6", LOG_RATE_SOURCE, IIFNAME, IP6_SADDR), LIMIT(LOG_RATE),
-				LOG(prefix)));
+	for (size_t i = 0; i < ELEMENTSOF(rules) && r >= 0; i++)
+		r = add(ruleset, chain, rules[i]);
+	return r;
 }
 
 /* A chain for each reason: log within limits, count, drop. */
@@ -300,14 +308,20 @@ static int add_source_ports(struct ruleset *ruleset, const struct model *model)
 	return r;
 }
 
-/* A source that finds no place to be counted in opens nothing. */
+/*
+ * Containers and what is behind lan interfaces do not take each other's room: a range may have more addresses than there
+ * is room for. A container's own are known, and fit.
+ */
 static int add_flow_limit(struct ruleset *ruleset, unsigned connections)
 {
 	const struct stmt rules[][STMTS_MAX] = {
+		{ NOT_IN("bridges", IIFNAME), IPV4, COUNT_OVER("lan_flows4", IP_SADDR, connections),
+		  GOTO("drop-flow-limit") },
+		{ NOT_IN("bridges", IIFNAME), IPV6, COUNT_OVER("lan_flows6", IP6_SADDR, connections),
+		  GOTO("drop-flow-limit") },
+		{ NOT_IN("bridges", IIFNAME), RETURN },
 		{ IPV4, COUNT_OVER("flows4", IP_SADDR, connections), GOTO("drop-flow-limit") },
-		{ IPV4, NOT_IN("flows4", IP_SADDR), GOTO("drop-flow-limit") },
 		{ IPV6, COUNT_OVER("flows6", IP6_SADDR, connections), GOTO("drop-flow-limit") },
-		{ IPV6, NOT_IN("flows6", IP6_SADDR), GOTO("drop-flow-limit") },
 	};
 	int r = add(ruleset, "accepted", RULE(BITS(CT_STATE, CT_NEW), IN("limited", IIFNAME), JUMP("count")));
 

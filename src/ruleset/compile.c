@@ -71,6 +71,8 @@ static const struct set_row {
 	{ SET_GRACE, DATA_NONE, TIMEOUT, 8, ONE(L4PROTO) },
 	{ "flows4", DATA_NONE, DYNAMIC, 65536, ONE(IP_SADDR) },
 	{ "flows6", DATA_NONE, DYNAMIC, 65536, ONE(IP6_SADDR) },
+	{ "lan_flows4", DATA_NONE, DYNAMIC, 65536, ONE(IP_SADDR) },
+	{ "lan_flows6", DATA_NONE, DYNAMIC, 65536, ONE(IP6_SADDR) },
 	{ "logged4", DATA_NONE, RENEWED, 65536, TWO(IIFNAME, IP_SADDR) }, /* how much of each stands in the log */
 	{ "logged6", DATA_NONE, RENEWED, 65536, TWO(IIFNAME, IP6_SADDR) },
 	/* constants */

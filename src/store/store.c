@@ -22,6 +22,8 @@ struct store {
 	sqlite3 *db; /* NULL while it cannot be used */
 	char problem[500]; /* of reading it; until it is opened anew */
 	char trouble[500]; /* of the last change that could not be written; until one can */
+	int64_t unsettled; /* the number of one that could not be settled; 0: none */
+	bool unsettled_taken;
 };
 
 static const char schema[] = "BEGIN;"
@@ -199,7 +201,7 @@ static void database_close(struct store *store)
 
 static int database_open(struct store *store, struct error *error)
 {
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX | SQLITE_OPEN_NOFOLLOW;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
 	int r;
 
 	if (store->db)
@@ -360,7 +362,7 @@ int store_load(struct store *store, bool (*usable)(const char *yaml, void *data)
 		r = settle_intents(store, error);
 	if (store->db && r >= 0)
 		r = load_newest(store, usable, data, ret, error);
-	if (r == 0)
+	if (r == 0 && !store->problem[0])
 		folder_replace(store->folder, POLICY_FILE, ret->yaml);
 	return r == 0 ? 0 : load_file(store, usable, data, ret, error);
 }
@@ -398,7 +400,10 @@ static int insert(struct store *store, const struct revision *revision, struct e
 int store_intend(struct store *store, const struct revision *revision, int64_t *ret_number, struct error *error)
 {
 	struct error local = { 0 };
-	int r = insert(store, revision, &local);
+	int r = store_catch_up(store, &local);
+
+	if (r >= 0)
+		r = insert(store, revision, &local);
 
 	snprintf(store->trouble, sizeof(store->trouble), "%.450s", local.text);
 	if (r < 0)
@@ -421,7 +426,7 @@ static int update(struct store *store, const char *sql, int64_t first, int64_t s
 	return sqlite3_step(statement) == SQLITE_DONE ? 0 : database_error(store, "cannot be written", error);
 }
 
-int store_settle(struct store *store, int64_t number, bool taken, struct error *error)
+static int settle(struct store *store, int64_t number, bool taken, struct error *error)
 {
 	_cleanup_(revision_clear) struct revision revision = { 0 };
 	int r = update(store, "UPDATE revision SET state = ? WHERE number = ?",
@@ -436,6 +441,34 @@ int store_settle(struct store *store, int64_t number, bool taken, struct error *
 		return r;
 	r = folder_replace(store->folder, POLICY_FILE, revision.yaml);
 	return r < 0 ? error_set(error, -r, "%s: %s", store->policy_path, strerror(-r)) : 0;
+}
+
+int store_settle(struct store *store, int64_t number, bool taken, struct error *error)
+{
+	struct error local = { 0 };
+	int r = settle(store, number, taken, &local);
+
+	snprintf(store->trouble, sizeof(store->trouble), "%.450s", local.text);
+	store->unsettled = r < 0 ? number : 0;
+	store->unsettled_taken = taken;
+	return r < 0 ? error_set(error, -r, "%s", local.text) : 0;
+}
+
+int store_catch_up(struct store *store, struct error *error)
+{
+	int r;
+
+	if (store->unsettled)
+		return store_settle(store, store->unsettled, store->unsettled_taken, error);
+	if (!store->trouble[0])
+		return 0;
+	/* something that changes nothing, and has to be written all the same */
+	r = update(store,
+		   "UPDATE revision SET state = ? WHERE state = 1 AND number = (SELECT max(number) FROM revision) + ?",
+		   REVISION_TAKEN, 0, error);
+	if (r >= 0)
+		store->trouble[0] = '\0';
+	return r;
 }
 
 int store_confirm(struct store *store, int64_t number, struct error *error)
@@ -457,9 +490,20 @@ int store_before(struct store *store, int64_t number, struct revision *ret, stru
 
 	return r < 0 ? r :
 		       read_one(store,
-				"SELECT " COLUMNS ", yaml FROM revision WHERE state = 1 AND number < ?"
-				" ORDER BY number DESC LIMIT 1",
+				"SELECT " COLUMNS ", yaml FROM revision WHERE state = 1 AND confirm_by = 0"
+				" AND number < ? ORDER BY number DESC LIMIT 1",
 				number, ret, error);
+}
+
+int store_withdrawn(struct store *store, struct revision *ret, struct error *error)
+{
+	int r = database_open(store, error);
+
+	return r < 0 ? r :
+		       read_one(store,
+				"SELECT " COLUMNS ", yaml FROM revision WHERE state = 1 AND confirm_by > ?"
+				" ORDER BY number DESC LIMIT 1",
+				0, ret, error);
 }
 
 int store_list(struct store *store, size_t limit, struct revision **ret, size_t *ret_n, struct error *error)

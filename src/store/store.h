@@ -35,7 +35,7 @@ struct revision {
 	char *yaml; /* NULL in lists */
 	enum revision_state state;
 	bool opens; /* it opens something: after a crash such an intent is not carried out */
-	time_t confirm_by; /* taken back when nobody confirms it until then; 0: no need */
+	time_t confirm_by; /* taken back when nobody confirms it until then; 0: no need, or it is confirmed */
 };
 void revision_clear(struct revision *revision);
 
@@ -57,15 +57,23 @@ int store_load(struct store *store, bool (*usable)(const char *yaml, void *data)
 int store_intend(struct store *store, const struct revision *revision, int64_t *ret_number, struct error *error);
 /* The kernel has it, or not. Taken, it is the current one, and its text goes into the plain file. */
 int store_settle(struct store *store, int64_t number, bool taken, struct error *error);
+/*
+ * What could not be settled is settled now, and whether it can be written is tried where it could not be; 0 also where
+ * nothing was left. store_intend() does so by itself.
+ */
+int store_catch_up(struct store *store, struct error *error);
 /* It is confirmed, or need not be any more. */
 int store_confirm(struct store *store, int64_t number, struct error *error);
 
 /* -ENOENT: there is no such revision. The result is the caller's to clear. */
 int store_revision(struct store *store, int64_t number, struct revision *ret, struct error *error);
-/* The taken one before this one. -ENOENT. */
+/* The one before this one that was in force, and did not wait to be confirmed in vain. -ENOENT. */
 int store_before(struct store *store, int64_t number, struct revision *ret, struct error *error);
 /* The newest `limit` of them, the newest first, without their texts; the array is the caller's. */
 int store_list(struct store *store, size_t limit, struct revision **ret, size_t *ret_n, struct error *error);
+
+/* The newest one that was taken back since nobody confirmed it. -ENOENT. */
+int store_withdrawn(struct store *store, struct revision *ret, struct error *error);
 
 bool store_active(const struct store *store);
 /* The same without opening it: nothing is made where nothing is. */

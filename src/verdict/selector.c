@@ -85,17 +85,24 @@ int location_groups(const struct location *location, const struct policy *policy
 	return 0;
 }
 
-static bool in_group(const struct model *model, const struct location *location, const char *name)
+static bool entry_in_group(const struct member *entry, const char *name)
 {
-	_cleanup_free_ const char **groups = NULL;
-	size_t n = 0;
-
-	if (location_groups(location, model->policy, &groups, &n) < 0)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(groups[i], name) == 0)
+	for (size_t i = 0; entry && i < entry->n_groups; i++)
+		if (strcmp(entry->groups[i], name) == 0)
 			return true;
 	return false;
+}
+
+/* A label may leave a group of its network, but not get away from a block that hangs on it. */
+static bool in_group(const struct model *model, const struct location *location, const char *name, bool block)
+{
+	const struct member *entry = location->entry, *network = NULL;
+
+	if (location->network)
+		network = policy_member(model->policy, MEMBER_NETWORK, location->network->name);
+	if (entry && entry->kind == MEMBER_CONTAINER && !entry->has_groups)
+		entry = network;
+	return entry_in_group(entry, name) || (block && location->labelled && entry_in_group(network, name));
 }
 
 static bool entry_has_tag(const struct member *entry, const char *name)
@@ -180,7 +187,7 @@ bool selector_fits(const struct model *model, const struct selector *selector, c
 	case SELECT_ZONE:
 		return location->zones & 1u << selector->zone;
 	case SELECT_GROUP:
-		return in_group(model, location, selector->name);
+		return in_group(model, location, selector->name, block);
 	case SELECT_TAG:
 		return has_tag(model, location, selector->name);
 	case SELECT_MEMBER:

@@ -158,12 +158,12 @@ def forged_host(source, via, source_address, address, port, bind):
     return run
 
 
-def stray(source, via, source_address, address, port, target):
+def stray(source, via, source_address, address, port, target, sport=None):
     """TCP PSH+ACK with a payload that belongs to no flow."""
     def run(scene, wait):
         inet, _, l2 = _scapy()
         word = token()
-        layer = inet.TCP(sport=random.randrange(20000, 60000), dport=port, flags="PA", seq=1000, ack=1000)
+        layer = inet.TCP(sport=sport or random.randrange(20000, 60000), dport=port, flags="PA", seq=1000, ack=1000)
         ether = l2.Ether(dst=scene.router.mac(via), src=getattr(scene, source).mac("eth0"))
         with Watch(getattr(scene, target)) as watch:
             send_frame(getattr(scene, source), "eth0", ether / packet(source_address, address, layer, word))

@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from attacks import PUB4, SIX6, connect
+from attacks import PUB4, SIX6, connect, stray
 from conftest import Stage
 from probes import CLOSED_WAIT, OPEN_WAIT, Flood, _receive, ping, talk, tcp_open, udp, udp_arrived, udp_socket
 from spr import Follow, merged
@@ -366,31 +366,41 @@ def test_one_member_does_not_fill_the_log(stage, up):
     assert 5 < len(recent) < 100, f"{len(recent)} of one flood in the log"
 
 
-def fill_flows(scene):
-    """A UDP flow of each of 70,000 addresses behind the trusted device."""
-    raw = scene.trusted.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    target = socket.inet_aton(INTERNET4)
-    with raw:
+def from_many(space, first, target):
+    """A UDP packet from each of 70,000 addresses, made by hand."""
+    start, = struct.unpack(">I", socket.inet_aton(first))
+    with space.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
         for number in range(70000):
-            source = struct.pack(">I", (10 << 24 | 44 << 16) + number + 1)
-            head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0, source, target)
-            raw.sendto(head + struct.pack(">HHHH", 5000, 80, 8, 0), (INTERNET4, 0))
+            head = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0, struct.pack(">I", start + number),
+                               socket.inet_aton(target))
+            raw.sendto(head + struct.pack(">HHHH", 5000, 80, 8, 0), (target, 0))
 
 
-def test_source_without_a_place_to_be_counted(stage, up):
-    """When the set that counts flows is full, who is not in it opens nothing: a limit that cannot be kept is no limit."""
-    stage.closed({"settings": {"connections": 100},
-                  "rules": [{"name": "many", "interface": "br-lan", "source": ["10.44.0.0/15"], "policies": ["wan"]}]})
+def test_who_has_many_addresses(stage, up):
+    """A range with more addresses than can be counted takes nothing from containers, nor the others' place in the log."""
+    stage.closed({"rules": [{"name": "many", "interface": "br-lan", "source": ["10.44.0.0/15"], "policies": ["wan"]}]})
     up.router.ip("route add 10.44.0.0/15 via " + TRUSTED4)
     try:
-        fill_flows(up)
-        assert stage.is_closed(connect("iot", INTERNET4, 80, "internet"))
-        assert stage.spr.status()["drops"]
+        from_many(up.trusted, "10.44.0.1", INTERNET4)
+        assert stage.is_open(connect("pub", INTERNET4, 80, "internet"))
+        from_many(up.neighbour, "60.1.0.1", HOST4)
+        with Follow(stage.spr, "rule:guest") as log, udp_socket(up.guest, PRIVATE4, 8099) as sock:
+            for _ in range(5):
+                sock.send(b"once")
+                time.sleep(0.3)
+            assert log.event(lambda event: event.get("to_port") == 8099, 3)
     finally:
         up.router.ip("route del 10.44.0.0/15")
-        up.router.run("conntrack", "-F")
+        up.router.run("conntrack", "-F", check=False)
+
+
+def test_nobody_opens_by_a_reply_that_was_not_asked_for(stage, up):
+    """Where connections are tracked, packets in the middle of one that is not there open nothing, also right after `up`."""
+    stage.plain()
     stage.closed()
-    assert stage.is_open(connect("iot", INTERNET4, 80, "internet"))
+    for _ in range(3):
+        assert stage.is_closed(stray("neighbour", "eth0", "60.7.7.7", PUB4, 9999, "pub", sport=45000))
+    assert "60.7.7.7" not in up.router.run("conntrack", "-L")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["term", "kill"])

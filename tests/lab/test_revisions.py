@@ -4,6 +4,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import threading
@@ -90,6 +91,9 @@ def test_unconfirmed(stage, up):
     assert stage.is_closed(DIRECT)
     row = newest(stage)
     assert (row["number"], row["author"], row["comment"]) == (number + 1, "sprd", f"revision {number} was not confirmed")
+    stage.spr.command("rollback")  # a moment late: what was taken back does not come again
+    assert stage.is_closed(DIRECT)
+    assert [row["state"] for row in stage.spr.call("history")["revisions"] if row["number"] == number] == ["withdrawn"]
     stage.spr.command(*ALLOW, "--confirm", "1h")
     stage.spr.command("rollback")
     assert stage.is_closed(DIRECT)
@@ -189,20 +193,20 @@ def test_edit(stage, up):
     assert stage.is_open(DIRECT)
     number = stage.spr.status()["revision"]
     done = edit(stage, 'echo "bluck: [{from: lan, to: host}]" >>"$1"', check=False)
-    path = re.search(r"/tmp/spr-policy-\w+\.yaml", done.stderr).group()
+    path = re.search(r"/tmp/spr-edit-\w+/policy\.yaml", done.stderr).group()
     assert done.returncode == 1 and "did you mean 'block'" in done.stderr
     with open(path, encoding="utf-8") as file:
         kept = file.read()
-    os.unlink(path)
+    shutil.rmtree(os.path.dirname(path))
     assert kept.startswith("#! policy:") and kept.endswith("bluck: [{from: lan, to: host}]\n") and "9999/tcp" in kept
     assert stage.spr.status()["revision"] == number and stage.is_open(DIRECT)
     done = edit(stage, 'exit 3', check=False)
     assert done.returncode == 1
-    os.unlink(re.search(r"/tmp/spr-policy-\w+\.yaml", done.stderr).group())
+    shutil.rmtree(os.path.dirname(re.search(r"/tmp/spr-edit-\w+/policy\.yaml", done.stderr).group()))
     other = f"{stage.spr.arguments()[0].replace('sprd', 'spr')} --socket {stage.spr.socket} block container:bob internet"
     done = edit(stage, f'{other} >/dev/null; echo "groups: [{{name: x}}]" >>"$1"', check=False)
     assert done.returncode == 1 and "meanwhile" in done.stderr
-    os.unlink(re.search(r"/tmp/spr-policy-\w+\.yaml", done.stderr).group())
+    shutil.rmtree(os.path.dirname(re.search(r"/tmp/spr-edit-\w+/policy\.yaml", done.stderr).group()))
 
 
 # --- crashes and disks -------------------------------------------------------------------------------------------
@@ -334,6 +338,30 @@ def test_full_disk(stage, up):
 
 
 @pytest.mark.daemon_may_die
+def test_full_disk_unconfirmed(stage, up):
+    """What nobody confirmed is taken back, whether that can be written down or not, and a start does so too."""
+    stage.spr.stop()
+    on_disk(stage)
+    machine = stage.scene.machine
+    try:
+        stage.spr.start()
+        stage.spr.command(*ALLOW, "--confirm", "3s")
+        machine.run("sh", "-c", f"cat /dev/zero >{stage.spr.state}/filler", check=False)
+        assert stage.is_open(DIRECT)
+        time.sleep(4)
+        assert stage.is_closed(DIRECT) and stage.spr.status()["problems"]
+        stage.spr.restart(signal.SIGKILL)
+        assert stage.is_closed(DIRECT)
+        machine.run("rm", f"{stage.spr.state}/filler")
+        stage.spr.command("block", "container:bob", "internet")
+        assert stage.is_closed(DIRECT)
+    finally:
+        stage.spr.stop()
+        machine.run("umount", stage.spr.state)
+        stage.spr.start()
+
+
+@pytest.mark.daemon_may_die
 def test_read_only_disk(stage, up):
     """The daemon starts, enforces what was in force, and refuses changes."""
     stage.spr.apply(merged(ALLOWED))
@@ -389,6 +417,33 @@ def test_policy_file(stage, up):
         os.kill(spr.pid, signal.SIGHUP)
         time.sleep(0.5)
         assert stage.is_open(DIRECT) and spr.status()["problems"] == []
+    finally:
+        spr.restart()
+
+
+@pytest.mark.daemon_may_die
+def test_policy_file_unconfirmed(stage, up):
+    """What a file said and nobody confirmed does not come back by a restart; a corrected file ends the waiting."""
+    spr, path = stage.spr, f"{stage.scene.folder}/policy.yaml"
+    spr.stop()
+    write(path, merged())
+    spr.start("--policy-file", path)
+    try:
+        write(path, merged(ALLOWED))
+        spr.command("apply", "--force", "--confirm", "2s")
+        assert stage.is_open(DIRECT)
+        time.sleep(2.5)
+        assert stage.is_closed(DIRECT)
+        spr.restart(options=["--policy-file", path])
+        assert stage.is_closed(DIRECT) and "taken back" in spr.status()["problems"][0]
+        spr.command("apply", "--force", "--confirm", "1h")
+        write(path, merged())
+        spr.command("apply", "--force")
+        assert stage.is_closed(DIRECT) and newest(stage)["state"] == "current"
+        write(path, merged(ALLOWED))
+        spr.command("apply", "--force", "--confirm", "1h")
+        spr.command("rollback", "--force")
+        assert stage.is_closed(DIRECT)
     finally:
         spr.restart()
 

@@ -348,6 +348,49 @@ static void test_diff(void **state)
 	}
 }
 
+/* Only what cannot open anything, now or later, tightens. */
+static void test_only_tightens(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		bool tightens;
+	} rows[] = {
+		{ "", "", true },
+		{ "containers: [{name: a, policies: [wan, dns]}]", "containers: [{name: a, policies: [dns]}]", true },
+		{ "containers: [{name: a, policies: [dns]}]", "containers: [{name: a, policies: [wan, dns]}]", false },
+		{ "containers: [{name: a, policies: [dns]}]", "", false }, /* its network's default may be more */
+		{ "", "containers: [{name: a, policies: []}]", false },
+		{ "containers: [{name: a, policies: [wan]}]", "containers: [{name: a, policies: [disabled]}]", true },
+		{ "containers: [{name: a, policies: [disabled]}]", "containers: [{name: a, policies: []}]", false },
+		{ "networks: [{name: a, isolate: true}]", "networks: [{name: a, isolate: false}]", false },
+		{ "settings: {local_users: root}", "", false },
+		{ "interfaces: [{name: a, role: lan}]", "interfaces: [{name: a, role: other}]", false },
+		{ "allow: [{from: lan, to: nas}]", "", true },
+		{ "", "allow: [{from: lan, to: nas}]", false },
+		{ "block: [{from: lan, to: nas}]", "", false },
+		{ "", "block: [{from: lan, to: nas}]", true },
+		{ "allow: [{from: lan, to: nas, ports: [80]}]", "allow: [{from: lan, to: nas}]", false },
+		{ "groups: [{name: g}]\ncontainers: [{name: a, groups: [g]}]",
+		  "groups: [{name: g}]\ncontainers: [{name: a, groups: []}]", true },
+		{ "groups: [{name: g}]\ncontainers: [{name: a, groups: []}]",
+		  "groups: [{name: g}]\ncontainers: [{name: a, groups: [g]}]", false },
+		{ "groups: [{name: g}]\ncontainers: [{name: a, groups: [g]}]",
+		  "groups: [{name: g}]\ncontainers: [{name: a}]", false }, /* its network's groups may be others */
+		{ "containers: [{name: a, publish: [{port: 80/tcp, to: lan}, {port: 81/tcp, to: lan}]}]",
+		  "containers: [{name: a, publish: [{port: 81/tcp, to: lan}]}]", true },
+		{ "containers: [{name: a, publish: [{port: 80/tcp, to: lan}]}]",
+		  "containers: [{name: a, publish: [{port: 80/tcp, to: [lan, internet]}]}]", false },
+		{ "containers: [{name: a, tags: [t]}]", "containers: [{name: a}]", false }, /* a block may hang on it */
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(policy_freep) struct policy *from = parse(rows[i].from), *to = parse(rows[i].to);
+
+		if (policy_only_tightens(from, to) != rows[i].tightens)
+			fail_msg("row %zu", i);
+	}
+}
+
 /* A small generator, so that a failure can be repeated. */
 static uint64_t seed;
 
@@ -1108,6 +1151,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_only_tightens),
 		cmocka_unit_test(test_whole_document),
 		cmocka_unit_test(test_styles),
 		cmocka_unit_test(test_empty),

@@ -351,6 +351,49 @@ static void test_newer(void **state)
 	assert_true(store_intend(fixture->store, &revision, &number, &error) < 0);
 }
 
+/* Where the folder is somewhere else by a link, as on a machine whose /var is on another disk. */
+static void test_linked(void **state)
+{
+	struct fixture *fixture = *state;
+	char link[80];
+
+	open_store(fixture);
+	fixture->store = store_close(fixture->store);
+	snprintf(link, sizeof(link), "%s", fixture->folder);
+	*strstr(link, "/state") = '\0';
+	strcat(link, "/link");
+	assert_int_equal(symlink("state", link), 0);
+	snprintf(fixture->folder, sizeof(fixture->folder), "%.50s/spr", link);
+	open_store(fixture);
+	take(fixture, "one");
+	assert_string_equal(store_problem(fixture->store), "");
+	*strstr(fixture->folder, "/link") = '\0';
+	strcat(fixture->folder, "/state/spr");
+}
+
+/* One that nobody confirmed is not what one goes back to. */
+static void test_withdrawn(void **state)
+{
+	struct fixture *fixture = *state;
+	struct revision revision = {
+		.time = 1000, .author = (char *)"a", .summary = (char *)"s", .yaml = (char *)"two", .confirm_by = 1060
+	};
+	int64_t first, number, third;
+
+	open_store(fixture);
+	first = take(fixture, "one");
+	assert_int_equal(store_withdrawn(fixture->store, &revision, NULL), -ENOENT);
+	assert_int_equal(store_intend(fixture->store, &revision, &number, NULL), 0);
+	assert_int_equal(store_settle(fixture->store, number, true, NULL), 0);
+	third = take(fixture, "one");
+	assert_int_equal(store_before(fixture->store, third, &revision, NULL), 0);
+	assert_int_equal(revision.number, first);
+	revision_clear(&revision);
+	assert_int_equal(store_withdrawn(fixture->store, &revision, NULL), 0);
+	assert_int_equal(revision.number, number);
+	revision_clear(&revision);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -359,7 +402,7 @@ int main(void)
 		STORE_TEST(test_empty),	     STORE_TEST(test_life),    STORE_TEST(test_intents),
 		STORE_TEST(test_unusable),   STORE_TEST(test_confirm), STORE_TEST(test_many),
 		STORE_TEST(test_plain_file), STORE_TEST(test_damaged), STORE_TEST(test_not_writable),
-		STORE_TEST(test_newer),
+		STORE_TEST(test_newer),	     STORE_TEST(test_linked),  STORE_TEST(test_withdrawn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
