@@ -84,7 +84,7 @@ soak:
 	@tools/install-deps test
 	@tools/configure $(BUILD) tests=true
 	ninja -C $(BUILD)
-	SPR_SOAK=1 SPR_FAULTS_TABLE=$(abspath docs/faults.md) tests/run --build $(BUILD) soak
+	SPR_SOAK=1 SPR_FAULTS_TABLE=$(abspath docs/faults.md) tests/run --build $(BUILD) soak deb
 	@$(give_back)
 
 lint:

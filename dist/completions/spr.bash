@@ -24,7 +24,7 @@ _spr_selectors()
 _spr_options()
 {
 	case $1 in
-	up | down) echo '--force' ;;
+	up | down) echo '--force --dry-run' ;;
 	join | leave | grant | revoke | role | accept | dismiss | rollback) echo '--force --dry-run --comment --confirm' ;;
 	allow | block) echo '--force --dry-run --comment --confirm --remove --for' ;;
 	publish) echo '--force --dry-run --comment --confirm --remove --port --to' ;;

@@ -64,7 +64,7 @@ complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
 complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role pending accept dismiss apply plan edit rollback' -l force -d 'also when it cuts your own session'
 complete -c spr -n '__spr_on allow block publish' -l remove -d 'take it away'
 complete -c spr -n '__spr_on allow block' -l for -x -d 'how long: 30m, 2h, 7d'
-complete -c spr -n '__spr_on join leave grant revoke allow block publish role accept dismiss apply rollback' -s n -l dry-run -d 'only say what would be done'
+complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role accept dismiss apply rollback' -s n -l dry-run -d 'only say what would be done'
 complete -c spr -n '__spr_on join leave grant revoke allow block publish role accept dismiss apply edit rollback' -l comment -x -d why
 complete -c spr -n '__spr_on join leave grant revoke allow block publish role accept dismiss apply edit rollback' -l confirm -x -d 'taken back after: 60s, 5m'
 complete -c spr -n '__spr_on publish' -l port -x -d 'one published port'

@@ -42,7 +42,10 @@ void up_show(const struct command *command, const json_t *result)
 	bool changed = json_is_true(json_object_get(result, "changed"));
 
 	(void)command;
-	printf("%s\n", changed ? "spr is up: what policy does not open is closed." : "spr was up already.");
+	if (json_is_true(json_object_get(result, "dry_run")))
+		printf("spr is not up. This would be done:\n");
+	else
+		printf("%s\n", changed ? "spr is up: what policy does not open is closed." : "spr was up already.");
 	print_section("Found", json_object_get(result, "found"));
 	print_section("Closed", json_object_get(result, "closed"));
 	print_ports(json_object_get(result, "ports"));
@@ -55,7 +58,10 @@ void down_show(const struct command *command, const json_t *result)
 	bool changed = json_is_true(json_object_get(result, "changed"));
 
 	(void)command;
-	printf("%s\n", changed ? "spr is down: it closes nothing any more." : "spr was down already.");
+	if (json_is_true(json_object_get(result, "dry_run")))
+		printf("This would be done:\n");
+	else
+		printf("%s\n", changed ? "spr is down: it closes nothing any more." : "spr was down already.");
 	print_section("Did", json_object_get(result, "did"));
 }
 

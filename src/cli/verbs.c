@@ -19,10 +19,10 @@
 /* What a verb is: spr(1), the completions and `spr help` follow this table. */
 /* clang-format off */
 const struct verb verbs[] = {
-	{ "up", "[--force]", "close everything that policy does not open, now and at each start",
-	  FORCE, 0, 0, true, NULL, up_show, NULL, NULL },
-	{ "down", "[--force]", "remove every rule of spr; nothing is closed any more",
-	  FORCE, 0, 0, true, NULL, down_show, NULL, NULL },
+	{ "up", "[--force] [--dry-run]", "close everything that policy does not open, now and at each start",
+	  FORCE | OPTION_BIT(OPTION_DRY_RUN), 0, 0, true, NULL, up_show, NULL, NULL },
+	{ "down", "[--force] [--dry-run]", "remove every rule of spr; nothing is closed any more",
+	  FORCE | OPTION_BIT(OPTION_DRY_RUN), 0, 0, true, NULL, down_show, NULL, NULL },
 	{ "status", "", "what is enforced, and what needs attention",
 	  0, 0, 0, false, NULL, status_show, NULL, NULL },
 	{ "list", "containers|networks|interfaces|groups|rules|flows", "what is there",

@@ -139,8 +139,8 @@ CALL(call_down)
 {
 	struct daemon *daemon = daemon_of(request);
 	_cleanup_json_ json_t *did = json_array();
-	bool was_active = daemon->active;
-	int r = daemon_deactivate(daemon, error);
+	bool was_active = daemon->active, dry = argument_flag(arguments, "dry_run");
+	int r = dry ? 0 : daemon_deactivate(daemon, error);
 
 	if (r < 0)
 		return r;
@@ -149,6 +149,6 @@ CALL(call_down)
 			     "the tables of spr and its rule in DOCKER-USER are gone: the machine is as it was before");
 		sentence_add(did, "the policy is kept in %s for the next `spr up`", store_policy_path(daemon->store));
 	}
-	*ret_result = json_pack("{s:b, s:O}", "changed", was_active, "did", did);
+	*ret_result = json_pack("{s:b, s:O, s:b}", "changed", was_active && !dry, "did", did, "dry_run", dry);
 	return *ret_result ? 0 : error_set(error, ENOMEM, "it is down; there is not enough memory for the answer");
 }

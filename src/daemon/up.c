@@ -180,14 +180,21 @@ CALL(call_up)
 {
 	struct daemon *daemon = daemon_of(request);
 	_cleanup_(policy_freep) struct policy *policy = NULL;
+	_cleanup_json_ json_t *reviewed = NULL;
+	bool dry = argument_flag(arguments, "dry_run") && !daemon->active;
+	int r;
 
 	if (!daemon->active) {
 		policy = policy_copy(daemon->policy);
 		/* where the policy is kept in a file, it says what it says */
 		if (!policy || (!daemon->options.policy_file && name_interfaces(daemon, policy) < 0))
 			return error_memory(error);
-		return daemon_change_up(request, TAKE_PTR(policy), arguments, describe_up, ret_result, error);
+		r = daemon_change_up(request, TAKE_PTR(policy), arguments, describe_up, dry ? &reviewed : ret_result,
+				     error);
+		if (r < 0 || !dry)
+			return r;
 	}
 	*ret_result = describe_state(daemon, false);
+	json_object_set_new(*ret_result, "dry_run", json_boolean(dry));
 	return *ret_result ? 0 : error_set(error, ENOMEM, "it is up; there is not enough memory for the answer");
 }

@@ -767,6 +767,28 @@ def test_boot(options, built):
         assert "spr" not in scene.router.run("nft", "list", "tables"), "nothing is to be closed after `spr down`"
 
 
+def test_docker_restart_that_stops_containers(built):
+    """Without live-restore a restart of Docker ends its containers; they come back with their rights, and with no others."""
+    with Scene(docker_arguments=("--live-restore=false",)) as scene:
+        stage = Stage(scene)
+        stage.closed({"allow": [{"from": "upstream", "to": "container:pub", "ports": ["9999/tcp"]}]})
+        attack, granted = connect("neighbour", "172.30.1.13", 80, "mate"), connect("neighbour", PUB4, 9999, "pub")
+        assert stage.is_open(granted) and stage.is_closed(attack)
+        with Flood(scene, "neighbour", "172.30.1.13", 9999, 50) as flood, Flood(scene, "neighbour", HOST4, 9053, 100) as other:
+            scene.docker.stop()
+            scene.docker.start()
+            stage.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+            assert stage.is_closed(granted), "its container does not run"
+            for name in ("mate", "pub"):
+                scene.docker.start_container(name)
+                scene.enter(name)
+            time.sleep(ARP)
+            assert flood.stop() > 500 and other.stop() > 500
+            assert udp_arrived(scene.mate) == 0 and udp_arrived(scene.pub) == 0
+        assert stage.is_open(granted) and stage.is_closed(attack)
+        stage.spr.stop()
+
+
 def test_docker_comes_later(built):
     """`spr up` without Docker; Docker and its containers come later and are closed from the first packet on."""
     with Scene(docker="later") as scene:

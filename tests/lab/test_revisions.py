@@ -69,6 +69,15 @@ def test_dry_run(stage, up):
     assert stage.is_open(DIRECT)
 
 
+def test_dry_run_of_up_and_down(stage, up):
+    assert "gone" in stage.spr.command("down", "--dry-run").stdout
+    assert stage.spr.status()["active"] and stage.is_closed(DIRECT)
+    stage.plain()
+    done = stage.spr.command("up", "--dry-run", "--force").stdout
+    assert "would be done" in done and "spr publish pub --port 8080/tcp" in done
+    assert not stage.spr.status()["active"] and stage.is_open(DIRECT)
+
+
 def test_confirmed(stage, up):
     stage.spr.command(*ALLOW, "--confirm", "3s")
     assert stage.is_open(DIRECT) and newest(stage)["state"] == "unconfirmed"
