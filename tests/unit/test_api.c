@@ -576,7 +576,6 @@ static void test_many_connections(void **state)
 	fail_msg("connections that were closed still count");
 }
 
-/* As somebody else, where the mode of the file does not keep him out already. */
 /* Many large requests that are never finished: bounded together, not only each. */
 static void test_large_together(void **state)
 {
@@ -622,6 +621,7 @@ static void test_large_together(void **state)
 	close(first);
 }
 
+/* As somebody else, where the mode of the file does not keep him out already. */
 static void test_strangers(void **state)
 {
 	struct fixture *fixture = *state;

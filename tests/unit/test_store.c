@@ -9,10 +9,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -394,6 +396,48 @@ static void test_withdrawn(void **state)
 	revision_clear(&revision);
 }
 
+/* Files may not grow, as on a full disk, or may again. */
+static void limit_files(rlim_t size)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = size < limit.rlim_max ? size : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+/* The kernel has it and the disk was full before that could be written: as soon as it can be, it is. */
+static void test_unsettled(void **state)
+{
+	struct fixture *fixture = *state;
+	struct revision revision = { 0 };
+	struct error error = { 0 };
+	int64_t number;
+
+	assert_true(signal(SIGXFSZ, SIG_IGN) != SIG_ERR);
+	open_store(fixture);
+	take(fixture, "one");
+	number = intend(fixture, "two", true);
+	limit_files(0);
+	assert_true(store_settle(fixture->store, number, true, &error) < 0);
+	assert_string_not_equal(store_problem(fixture->store), "");
+	assert_true(store_catch_up(fixture->store, &error) < 0);
+	limit_files(RLIM_INFINITY);
+	assert_int_equal(store_catch_up(fixture->store, &error), 0);
+	assert_string_equal(store_problem(fixture->store), "");
+	assert_int_equal(store_revision(fixture->store, number, &revision, NULL), 0);
+	assert_int_equal(revision.state, REVISION_TAKEN);
+	revision_clear(&revision);
+	/* The same, and the next change comes first. */
+	number = intend(fixture, "three", true);
+	limit_files(0);
+	assert_true(store_settle(fixture->store, number, true, &error) < 0);
+	limit_files(RLIM_INFINITY);
+	intend(fixture, "four", true);
+	open_store(fixture);
+	assert_loads(fixture, "three", number);
+}
+
 #define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -403,6 +447,7 @@ int main(void)
 		STORE_TEST(test_unusable),   STORE_TEST(test_confirm), STORE_TEST(test_many),
 		STORE_TEST(test_plain_file), STORE_TEST(test_damaged), STORE_TEST(test_not_writable),
 		STORE_TEST(test_newer),	     STORE_TEST(test_linked),  STORE_TEST(test_withdrawn),
+		STORE_TEST(test_unsettled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
