@@ -19,8 +19,9 @@ from conftest import Stage
 from faults import LIBRARY, Faults
 from probes import OPEN_WAIT, Flood, talk, tcp_open, udp_arrived
 from scene import HOST4, INTERNET4, Scene
-from spr import SPRD, merged
+from spr import SPRD, SprError, merged
 from test_lifecycle import flush_iptables, repair
+from test_revisions import damage, on_disk
 
 SOAK = bool(os.environ.get("SPR_SOAK"))
 TABLE = os.environ.get("SPR_FAULTS_TABLE")
@@ -214,6 +215,59 @@ def clock_jumps(storm):
     time.sleep(1.2)
 
 
+@contextlib.contextmanager
+def spoilt_disk(storm, command):
+    """The state folder on a small disk that the command spoils, until the end."""
+    storm.spr.stop()
+    on_disk(storm)
+    try:
+        storm.scene.machine.run("sh", "-c", command, check=False)
+        storm.spr.start()
+        yield
+    finally:
+        storm.spr.stop()
+        storm.scene.machine.run("umount", storm.spr.state)
+        storm.spr.start()
+
+
+def changed_in_vain(storm):
+    """A change that cannot be written down is refused, and a start after it finds what was in force."""
+    probe = connect("neighbour", "172.30.2.10", 80, "bob")
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        with pytest.raises(SprError, match="nothing was changed"):
+            for number in range(60):
+                storm.spr.call("allow", **{"from": "upstream", "to": "container:bob", "ports": ["80/tcp", f"{7000 + number}/tcp"]})
+                assert storm.stage.is_open(probe)
+                storm.spr.apply(merged())
+        storm.spr.restart(how)
+        storm.connected()
+
+
+def disk_full(storm):
+    with spoilt_disk(storm, f"cat /dev/zero >{storm.spr.state}/filler"):
+        changed_in_vain(storm)
+        assert storm.spr.status()["active"]
+
+
+def disk_read_only(storm):
+    with spoilt_disk(storm, f"mount -o remount,ro {storm.spr.state}"):
+        changed_in_vain(storm)
+        assert storm.spr.status()["problems"]
+
+
+def database_damaged(storm):
+    for how in ("garbage", "empty-pages", "gone"):
+        storm.spr.stop()
+        damage(f"{storm.spr.state}/spr.db", how)
+        storm.spr.start()
+        storm.connected()
+        assert storm.spr.status()["active"] and (how == "gone" or "aside" in storm.spr.status()["problems"][0])
+        for name in os.listdir(storm.spr.state):
+            if "damaged" in name:
+                os.unlink(f"{storm.spr.state}/{name}")
+        storm.spr.restart()
+
+
 def crashes_within_a_change(storm):
     """sprd ends at each step of a change that opens, and is started again: it is made or it is not, and never in part."""
     opens = {"allow": [{"from": "upstream", "to": "container:bob", "ports": ["80/tcp"]}]}
@@ -253,6 +307,9 @@ FAULTS = {
     "an interface is renamed": interface_renamed,
     "a bridge comes back as something else": interface_of_another_kind,
     "the clock jumps": clock_jumps,
+    "the disk is full": disk_full,
+    "the disk is read-only": disk_read_only,
+    "the database is damaged, and gone": database_damaged,
 }
 IN_HAND = (crashes_within_a_change, clock_jumps)
 
