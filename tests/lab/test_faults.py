@@ -232,7 +232,13 @@ def test_start(faults, wanted, daemon):
                     raise AssertionError(f"{kind} {code} at call {at}: {error}") from error
 
 
-def test_accept_without_descriptors(daemon):
+@pytest.fixture
+def under_probes(daemon):
+    with fire_and_flow(daemon.scene):
+        yield
+
+
+def test_accept_without_descriptors(daemon, under_probes):
     """A caller that cannot be taken in waits or is hung up on; the next one is served."""
     for code in ("EMFILE", "ENFILE", "ECONNABORTED"):
         daemon.faults.arm("accept", code, 1, 3)
@@ -242,7 +248,7 @@ def test_accept_without_descriptors(daemon):
         daemon.served()
 
 
-def test_change_without_descriptors(daemon):
+def test_change_without_descriptors(daemon, under_probes):
     daemon.faults.arm("socket", "EMFILE", 1, FOREVER)
     made = daemon.attempt(lambda: apply(daemon, other(daemon)))
     daemon.faults.disarm()
@@ -250,7 +256,7 @@ def test_change_without_descriptors(daemon):
     daemon.settled()
 
 
-def test_many_descriptors(daemon):
+def test_many_descriptors(daemon, under_probes):
     """With 2,000 descriptors open before its own, and more callers than it takes."""
     plain = daemon.spr.prefix
     daemon.spr.stop()
