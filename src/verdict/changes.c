@@ -170,6 +170,8 @@ static int model_lines(const struct model *model, struct lines *ret)
 	for (size_t i = 0; i < model->n_classes; i++)
 		lines_clear(&labels[i]);
 	free(labels);
+	if (r >= 0 && model->policy->settings.local_users == LOCAL_USERS_ALL) /* root may in any case */
+		r = lines_add(ret, strdup("users of this machine -> containers: everything"));
 	lines_sort(ret);
 	return r;
 }

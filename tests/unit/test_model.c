@@ -278,6 +278,8 @@ static void test_changes(void **state)
 		{ "", "networks: [{name: media, policies: [wan, dns], isolate: true}]", NULL,
 		  "jelly -> web: everything" },
 		{ "", "allow: [{from: lan, to: jelly, expires: 2026-01-01}]", NULL, NULL },
+		{ "", "settings: {local_users: root}", NULL, "users of this machine -> containers: everything" },
+		{ "settings: {local_users: root}", "", "users of this machine -> containers: everything", NULL },
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
