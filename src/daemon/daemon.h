@@ -101,7 +101,10 @@ int daemon_deactivate(struct daemon *daemon, struct error *error);
 int daemon_repair(struct daemon *daemon, struct error *error);
 bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
-/* flows.c: ends every flow that the model does not accept. Returns how many, or a negative errno. */
+/*
+ * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port.
+ * Returns how many of the former, or a negative errno.
+ */
 int flows_cut(struct daemon *daemon, struct error *error);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
 int flows_cut_sessions(struct daemon *daemon, struct error *error);

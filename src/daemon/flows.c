@@ -66,25 +66,51 @@ struct search {
 	const struct daemon *daemon;
 	struct flow *flows;
 	size_t n_flows;
+	struct port_bits taken; /* by services of this machine and published ports */
 };
+
+static int search_add(struct search *search, const struct flow *flow)
+{
+	struct flow *slot = ARRAY_ADD(search->flows, search->n_flows);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = *flow;
+	return 0;
+}
 
 static int look_at(const struct flow *flow, void *data)
 {
 	struct search *search = data;
 	struct decision decision;
 	struct packet packet;
-	struct flow *slot;
 
 	if (!flow_packet(search->daemon, flow, &packet))
 		return 0;
 	verdict(search->daemon->model, &packet, &decision);
-	if (decision.accept)
+	return decision.accept ? 0 : search_add(search, flow);
+}
+
+static bool is_masqueraded(const struct inventory *inventory, const struct addr *addr)
+{
+	for (size_t i = 0; i < inventory->n_networks; i++)
+		for (size_t k = 0; inventory->networks[i].masquerade && k < inventory->networks[i].n_subnets; k++)
+			if (prefix_contains(&inventory->networks[i].subnets[k], addr))
+				return true;
+	return false;
+}
+
+/* A container's flow that has a service's port at this machine: what is sent to the service would reach the container. */
+static int look_for_shadow(const struct flow *flow, void *data)
+{
+	struct search *search = data;
+	const struct inventory *inventory = search->daemon->inventory;
+
+	if ((flow->proto != IPPROTO_TCP && flow->proto != IPPROTO_UDP) ||
+	    !port_bits_has(&search->taken, flow->reply_to_port) || addr_compare(&flow->reply_to, &flow->from) == 0 ||
+	    !is_local(inventory, &flow->reply_to) || !is_masqueraded(inventory, &flow->from))
 		return 0;
-	slot = ARRAY_ADD(search->flows, search->n_flows);
-	if (!slot)
-		return -ENOMEM;
-	*slot = *flow;
-	return 0;
+	return search_add(search, flow);
 }
 
 /* A server that keeps talking would open the flow again from its side. */
@@ -192,6 +218,24 @@ static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, 
 	return result;
 }
 
+/* They come from before our source ports were in force, or before the service was. Sent on, they get another port. */
+static int end_shadows(struct daemon *daemon, struct error *error)
+{
+	const struct model *model = daemon->model;
+	struct search search = { .daemon = daemon, .taken = daemon->inventory->busy };
+	int r;
+
+	if (!model->nat_first)
+		return 0;
+	for (size_t i = 0; i < model->n_fronts; i++)
+		port_bits_add(&search.taken, model->fronts[i].binding.host_port, model->fronts[i].binding.host_port);
+	r = conntrack_each(daemon->conntrack, look_for_shadow, &search, error);
+	for (size_t i = 0; i < search.n_flows && r >= 0; i++)
+		r = conntrack_delete(daemon->conntrack, &search.flows[i], error);
+	free(search.flows);
+	return r;
+}
+
 int flows_cut(struct daemon *daemon, struct error *error)
 {
 	struct search search = { .daemon = daemon };
@@ -200,6 +244,8 @@ int flows_cut(struct daemon *daemon, struct error *error)
 	if (r >= 0)
 		r = end_flows(daemon, search.flows, search.n_flows, true, error);
 	free(search.flows);
+	if (r >= 0)
+		r = end_shadows(daemon, error);
 	return r < 0 ? r : (int)search.n_flows;
 }
 

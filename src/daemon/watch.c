@@ -147,9 +147,12 @@ static void read_resolver(struct daemon *daemon)
 /* A socket that is seen twice is there to stay: resolvers open one a question. */
 static void read_ports(struct daemon *daemon)
 {
+	struct inventory *inventory = daemon->inventory;
+	uint16_t first, last;
 	struct port_bits ports, busy;
 	struct error error = { 0 };
 
+	sessions_own_ports(&first, &last);
 	if (sessions_ports(&ports, &error) < 0) {
 		log_warning("ports", "%s", error.text);
 		return;
@@ -158,10 +161,13 @@ static void read_ports(struct daemon *daemon)
 	for (size_t i = 0; i < sizeof(busy.bits); i++)
 		busy.bits[i] &= daemon->ports_seen.bits[i];
 	daemon->ports_seen = ports;
-	if (memcmp(&busy, &daemon->inventory->busy, sizeof(busy)) == 0)
+	if (memcmp(&busy, &inventory->busy, sizeof(busy)) == 0 && first == inventory->own_first &&
+	    last == inventory->own_last)
 		return;
-	daemon->inventory->busy = busy;
-	daemon->dirty = true;
+	inventory->busy = busy;
+	inventory->own_first = first;
+	inventory->own_last = last;
+	daemon->dirty = daemon->cut_again = true; /* a new service ends what has its port */
 }
 
 static void on_hangup(uv_signal_t *handle, int number)

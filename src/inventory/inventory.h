@@ -104,7 +104,8 @@ struct inventory {
 	size_t n_endpoints;
 	struct container *containers;
 	size_t n_containers;
-	struct port_bits busy; /* ports that sockets of this machine wait on, or that it takes its own from */
+	struct port_bits busy; /* ports that sockets of this machine wait on */
+	uint16_t own_first, own_last; /* those that it takes its own from; 0: not known */
 	struct addr resolver; /* the one the machine uses or serves; family 0 without */
 	struct inventory_index *index; /* of inventory.c, for the look-ups by key; NULL works too, but slower */
 };

@@ -155,18 +155,18 @@ bool sessions_have(const struct flow *flow)
 	return found;
 }
 
-/* The range that the machine takes its own source ports from, and Docker those of `-P`: ip-sysctl.rst. */
-static void note_ephemeral(struct port_bits *ports)
+void sessions_own_ports(uint16_t *ret_first, uint16_t *ret_last)
 {
-	unsigned first = 32768, last = 60999;
+	unsigned first, last;
 	char text[64];
 
-	if (sysctl_read("net.ipv4.ip_local_port_range", text, sizeof(text)) >= 0 &&
-	    (sscanf(text, "%u %u", &first, &last) != 2 || first > last || last > 65535)) {
-		first = 32768;
-		last = 60999;
-	}
-	port_bits_add(ports, (uint16_t)first, (uint16_t)last);
+	*ret_first = 32768; /* ip-sysctl.rst */
+	*ret_last = 60999;
+	if (sysctl_read("net.ipv4.ip_local_port_range", text, sizeof(text)) < 0 ||
+	    sscanf(text, "%u %u", &first, &last) != 2 || first > last || last > 65535)
+		return;
+	*ret_first = (uint16_t)first;
+	*ret_last = (uint16_t)last;
 }
 
 int sessions_ports(struct port_bits *ret, struct error *error)
@@ -180,7 +180,6 @@ int sessions_ports(struct port_bits *ret, struct error *error)
 		r = each_row(udp[i], note_waiting, &ports);
 	if (r < 0)
 		return error_set(error, -r, "ports of this machine: %s", strerror(-r));
-	note_ephemeral(&ports);
 	*ret = ports;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #define SPR_KERNEL_SESSIONS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -22,10 +23,10 @@ bool sessions_any(void);
 /* Whether this machine has an open TCP connection from `from` to `to` of the flow. */
 bool sessions_have(const struct flow *flow);
 
-/*
- * The ports that this machine's sockets wait on, TCP and UDP alike, and those that it takes its own from
- * (net.ipv4.ip_local_port_range). Read from /proc/net.
- */
+/* The ports that this machine's sockets wait on, TCP and UDP alike. Read from /proc/net. */
 int sessions_ports(struct port_bits *ret, struct error *error);
+
+/* The range that the machine takes its own source ports from (net.ipv4.ip_local_port_range), and Docker those of `-P`. */
+void sessions_own_ports(uint16_t *ret_first, uint16_t *ret_last);
 
 #endif

@@ -145,6 +145,8 @@ void nat_ports_fill(struct model *model)
 	struct port_bits busy = model->inventory->busy;
 	unsigned first = NAT_PORT_LOWEST, best = 0, length = NAT_PORTS_MIN - 1;
 
+	if (model->inventory->own_last)
+		port_bits_add(&busy, model->inventory->own_first, model->inventory->own_last);
 	for (size_t i = 0; i < model->n_fronts; i++)
 		port_bits_add(&busy, model->fronts[i].binding.host_port, model->fronts[i].binding.host_port);
 	for (unsigned port = NAT_PORT_LOWEST; port <= 65536; port++) {

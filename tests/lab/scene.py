@@ -72,7 +72,7 @@ NETWORKS = {
 
 # 161, 6061, 5353 and 67 are sockets that the tests open themselves (probes.Ear)
 HOST_SERVICES = ["tcp:0.0.0.0:22", "tcp:[::]:22", "tcp:192.168.77.1:8022", "dns:192.168.77.1:53",
-                 "dns:192.168.78.1:53", "dns:10.99.0.2:53", "dns:[::]:53"]
+                 "dns:192.168.78.1:53", "dns:10.99.0.2:53", "dns:[::]:53", "udp:0.0.0.0:1194"]
 
 HOME_NAT = """
 table ip home_nat {

@@ -54,6 +54,19 @@ def test_control(attack, stage, built):
         assert stage.is_closed(control.still or control.run or attack.run), f"still open after {control.commands} was taken back"
 
 
+@pytest.mark.parametrize("number", ["SP-20", "SP-20+"])
+def test_flow_from_before(number, stage, built):
+    """A flow that had a service's port before spr was up loses it, and goes on from another."""
+    attack = BY_ID[number]
+    stage.closed()
+    stage.plain()
+    stage.scene.router.run("conntrack", "-F")
+    assert attack.run(stage.scene, OPEN_WAIT)
+    stage.closed()
+    assert stage.is_closed(attack.run)
+    assert stage.is_open(attack.control.run)
+
+
 INTERNAL_GRANTS = [
     ["allow", "container:bob", "container:inner:80/tcp"],
     ["allow", "container:inner", "internet"],
