@@ -344,7 +344,8 @@ def test_table():
     """The results as a table, where somebody asked for it."""
     if not TABLE:
         pytest.skip("SPR_FAULTS_TABLE names no file: `make soak` writes docs/faults.md")
-    lines = ["# Faults", "", "Written by `make soak`: each fault under forbidden packets every 20 us, beside a flow that is allowed.", "",
+    lines = ["# Faults", "", "Written by `tests/lab/test_storm.py`, with `SPR_FAULTS_TABLE`: each fault under forbidden packets every 20 us, beside a",
+             "flow that is allowed. `make soak` does each ten times as often.", "",
              "| fault | tables | forbidden packets sent | arrived | allowed flow |", "| --- | --- | --- | --- | --- |"]
     lines += [f"| {row['fault']} | {row['mode']} | {row['sent']} | {row['arrived']} | {'lives' if row['lives'] else 'cut'} |" for row in results]
     with open(TABLE, "w", encoding="utf-8") as file:
