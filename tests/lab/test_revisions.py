@@ -313,21 +313,27 @@ def test_newer_database(stage, up):
     stage.spr.start()
 
 
-def on_disk(stage, *options):
-    """The state folder on a file system of its own, with what is in it."""
+@contextlib.contextmanager
+def own_disk(stage, command="true"):
+    """The state folder on a small disk, with what is in it; the command is run before sprd starts there."""
     machine, state = stage.scene.machine, stage.spr.state
-    machine.run("sh", "-c", f"cp -a {state} {state}.copy; mount -t tmpfs -o {','.join(('size=256k',) + options)} tmpfs {state}; "
+    stage.spr.stop()
+    machine.run("sh", "-c", f"cp -a {state} {state}.copy; mount -t tmpfs -o size=256k tmpfs {state}; "
                             f"cp -a {state}.copy/. {state}/; rm -rf {state}.copy")
+    try:
+        machine.run("sh", "-c", command, check=False)
+        stage.spr.start()
+        yield machine
+    finally:
+        stage.spr.stop()
+        machine.run("umount", state)
+        stage.spr.start()
 
 
 @pytest.mark.daemon_may_die
 def test_full_disk(stage, up):
     """A change that cannot be written down is not made; when there is room again, it is."""
-    stage.spr.stop()
-    on_disk(stage)
-    machine = stage.scene.machine
-    try:
-        stage.spr.start()
+    with own_disk(stage) as machine:
         stage.spr.apply(merged(ALLOWED))
         machine.run("sh", "-c", f"cat /dev/zero >{stage.spr.state}/filler", check=False)
         with pytest.raises(SprError, match="nothing was changed"):
@@ -340,20 +346,12 @@ def test_full_disk(stage, up):
         machine.run("rm", f"{stage.spr.state}/filler")
         stage.spr.apply(merged())
         assert stage.is_closed(DIRECT)
-    finally:
-        stage.spr.stop()
-        machine.run("umount", stage.spr.state)
-        stage.spr.start()
 
 
 @pytest.mark.daemon_may_die
 def test_full_disk_unconfirmed(stage, up):
     """What nobody confirmed is taken back, whether that can be written down or not, and a start does so too."""
-    stage.spr.stop()
-    on_disk(stage)
-    machine = stage.scene.machine
-    try:
-        stage.spr.start()
+    with own_disk(stage) as machine:
         stage.spr.command(*ALLOW, "--confirm", "3s")
         machine.run("sh", "-c", f"cat /dev/zero >{stage.spr.state}/filler", check=False)
         assert stage.is_open(DIRECT)
@@ -364,22 +362,13 @@ def test_full_disk_unconfirmed(stage, up):
         machine.run("rm", f"{stage.spr.state}/filler")
         stage.spr.command("block", "container:bob", "internet")
         assert stage.is_closed(DIRECT)
-    finally:
-        stage.spr.stop()
-        machine.run("umount", stage.spr.state)
-        stage.spr.start()
 
 
 @pytest.mark.daemon_may_die
 def test_read_only_disk(stage, up):
     """The daemon starts, enforces what was in force, and refuses changes."""
     stage.spr.apply(merged(ALLOWED))
-    stage.spr.stop()
-    on_disk(stage)
-    machine = stage.scene.machine
-    try:
-        machine.run("mount", "-o", "remount,ro", stage.spr.state)
-        stage.spr.start()
+    with own_disk(stage, f"mount -o remount,ro {stage.spr.state}") as machine:
         assert stage.is_open(DIRECT)
         assert stage.spr.status()["problems"]
         with pytest.raises(SprError, match="nothing was changed"):
@@ -389,10 +378,6 @@ def test_read_only_disk(stage, up):
         stage.spr.apply(merged())
         assert stage.is_closed(DIRECT)
         assert stage.spr.status()["problems"] == []
-    finally:
-        stage.spr.stop()
-        machine.run("umount", stage.spr.state)
-        stage.spr.start()
 
 
 # --- the policy in a file ----------------------------------------------------------------------------------------

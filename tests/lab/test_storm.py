@@ -21,7 +21,7 @@ from probes import OPEN_WAIT, Flood, talk, tcp_open, udp_arrived
 from scene import HOST4, INTERNET4, Scene
 from spr import SPRD, SprError, merged
 from test_lifecycle import flush_iptables, repair
-from test_revisions import damage, on_disk
+from test_revisions import damage, own_disk
 
 SOAK = bool(os.environ.get("SPR_SOAK"))
 TABLE = os.environ.get("SPR_FAULTS_TABLE")
@@ -215,21 +215,6 @@ def clock_jumps(storm):
     time.sleep(1.2)
 
 
-@contextlib.contextmanager
-def spoilt_disk(storm, command):
-    """The state folder on a small disk that the command spoils, until the end."""
-    storm.spr.stop()
-    on_disk(storm)
-    try:
-        storm.scene.machine.run("sh", "-c", command, check=False)
-        storm.spr.start()
-        yield
-    finally:
-        storm.spr.stop()
-        storm.scene.machine.run("umount", storm.spr.state)
-        storm.spr.start()
-
-
 def changed_in_vain(storm):
     """A change that cannot be written down is refused, and a start after it finds what was in force."""
     probe = connect("neighbour", "172.30.2.10", 80, "bob")
@@ -244,13 +229,13 @@ def changed_in_vain(storm):
 
 
 def disk_full(storm):
-    with spoilt_disk(storm, f"cat /dev/zero >{storm.spr.state}/filler"):
+    with own_disk(storm, f"cat /dev/zero >{storm.spr.state}/filler"):
         changed_in_vain(storm)
         assert storm.spr.status()["active"]
 
 
 def disk_read_only(storm):
-    with spoilt_disk(storm, f"mount -o remount,ro {storm.spr.state}"):
+    with own_disk(storm, f"mount -o remount,ro {storm.spr.state}"):
         changed_in_vain(storm)
         assert storm.spr.status()["problems"]
 

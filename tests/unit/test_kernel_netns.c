@@ -755,15 +755,26 @@ static void test_conntrack(void **state)
 	assert_true(see_all(&seen) >= 7);
 	seen.delete_all = false;
 	assert_int_equal(see_all(&seen), 0);
+	close(client);
+	close(listener);
+	assert_null(conntrack_close(seen.conntrack));
+}
 
-	/* One from before it was tracked, made known twice. */
-	gone = (struct flow){ .proto = IPPROTO_TCP,
+/* One from before it was tracked, made known twice. */
+static void test_conntrack_create(void **state)
+{
+	struct seen seen = { 0 };
+	const struct flow *flow;
+	struct flow made;
+
+	assert_int_equal(conntrack_open(&seen.conntrack, NULL), 0);
+	made = (struct flow){ .proto = IPPROTO_TCP,
 			      .from = address("10.9.9.9"),
 			      .to = address("10.9.9.8"),
 			      .from_port = 40001,
 			      .to_port = 22 };
-	assert_int_equal(conntrack_create_tcp(seen.conntrack, &gone, NULL), 0);
-	assert_int_equal(conntrack_create_tcp(seen.conntrack, &gone, NULL), 0);
+	assert_int_equal(conntrack_create_tcp(seen.conntrack, &made, NULL), 0);
+	assert_int_equal(conntrack_create_tcp(seen.conntrack, &made, NULL), 0);
 	assert_int_equal(see_all(&seen), 1);
 	flow = seen_flow(&seen, IPPROTO_TCP, "10.9.9.8", 22);
 	assert_non_null(flow);
@@ -771,12 +782,10 @@ static void test_conntrack(void **state)
 	assert_int_equal(flow->reply_from_port, 22);
 	assert_int_equal(flow->reply_to_port, 40001);
 	assert_false(flow->status & IPS_ASSURED);
-	gone.from = address("2001:db8::1");
-	gone.to = address("2001:db8::2");
-	assert_int_equal(conntrack_create_tcp(seen.conntrack, &gone, NULL), 0);
+	made.from = address("2001:db8::1");
+	made.to = address("2001:db8::2");
+	assert_int_equal(conntrack_create_tcp(seen.conntrack, &made, NULL), 0);
 	assert_int_equal(see_all(&seen), 2);
-	close(client);
-	close(listener);
 	assert_null(conntrack_close(seen.conntrack));
 }
 
@@ -1014,6 +1023,7 @@ int main(void)
 		TEST(test_links_that_come_and_go_while_read),
 		TEST(test_routes_of_ours),
 		TEST(test_conntrack),
+		TEST(test_conntrack_create),
 		TEST(test_conntrack_of_many_flows),
 		TEST(test_droplog),
 		TEST(test_sysctl),
