@@ -109,7 +109,7 @@ int member_take_default(const struct daemon *daemon, struct member *member)
 		if (location->labelled && first)
 			r = policy_member_merge(member, location->entry);
 		if (first)
-			member->policies = location_policies(location, daemon->policy);
+			member->policies = location_policies(daemon->model, location);
 		first = false;
 		/* Tags too: a block may hang on one. */
 		network = policy_member(daemon->policy, MEMBER_NETWORK, location->network->name);
@@ -133,7 +133,7 @@ int member_take_groups(const struct daemon *daemon, struct member *member)
 
 		if (!location->container || !container_named(location->container, member->name))
 			continue;
-		r = location_groups(location, daemon->policy, &groups, &n);
+		r = location_groups(daemon->model, location, &groups, &n);
 		for (size_t k = 0; k < n && r >= 0; k++)
 			r = policy_word_add(&member->groups, &member->n_groups, groups[k]);
 	}

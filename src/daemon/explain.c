@@ -74,8 +74,10 @@ static int find_end(const struct model *model, const char *text, uint8_t family,
 	return ret->label ? 0 : -ENOMEM;
 }
 
-static const char *cause_text(const struct model *model, const struct cause *cause, char *buffer, size_t size)
+static const char *cause_text(const struct decision *decision, char *buffer, size_t size)
 {
+	const struct cause *cause = &decision->right->cause;
+
 	switch (cause->kind) {
 	case CAUSE_NETWORK:
 		snprintf(buffer, size, "they are on the same network");
@@ -87,7 +89,7 @@ static const char *cause_text(const struct model *model, const struct cause *cau
 		snprintf(buffer, size, "policy %s of the source", policy_bit_name((enum policy_bit)cause->index));
 		break;
 	case CAUSE_PUBLISH:
-		snprintf(buffer, size, "publish of %s", cause->name);
+		snprintf(buffer, size, "publish of %s", decision->publisher ? decision->publisher->name : "?");
 		break;
 	default:
 		snprintf(buffer, size, "%s number %zu of the policy", cause->kind == CAUSE_BLOCK ? "block" : "allow",
@@ -152,7 +154,7 @@ static json_t *answer(const struct model *model, const struct packet *packet, co
 	if (decision.left_alone)
 		sentence_add(path, "none of spr's business: this machine's own rules decide");
 	else if (decision.right)
-		sentence_add(path, "%s", cause_text(model, &decision.right->cause, cause, sizeof(cause)));
+		sentence_add(path, "%s", cause_text(&decision, cause, sizeof(cause)));
 	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "verdict", decision.accept ? "accept" : "drop", "reason",
 			 info->id, "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port));
 }

@@ -227,8 +227,9 @@ static int end_shadows(struct daemon *daemon, struct error *error)
 
 	if (!model->nat_first)
 		return 0;
-	for (size_t i = 0; i < model->n_fronts; i++)
-		port_bits_add(&search.taken, model->fronts[i].binding.host_port, model->fronts[i].binding.host_port);
+	for (size_t i = 0; i < model->n_port_fronts; i++)
+		port_bits_add(&search.taken, model->port_fronts[i].binding.host_port,
+			      model->port_fronts[i].binding.host_port);
 	r = conntrack_each(daemon->conntrack, look_for_shadow, &search, error);
 	for (size_t i = 0; i < search.n_flows && r >= 0; i++)
 		r = conntrack_delete(daemon->conntrack, &search.flows[i], error);

@@ -30,7 +30,7 @@ static void groups_text(const struct daemon *daemon, const struct location *loca
 	size_t n = 0;
 
 	buffer[0] = '\0';
-	if (location_groups(location, daemon->policy, &groups, &n) < 0)
+	if (location_groups(daemon->model, location, &groups, &n) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		join(buffer, size, groups[i]);
@@ -62,7 +62,7 @@ static void list_container(struct daemon *daemon, const struct container *contai
 		join(addresses, sizeof(addresses), addr_text(&location->range.first, address));
 		if (location->range.first.family == AF_INET || !networks[0])
 			join(networks, sizeof(networks), location->network->name);
-		policies_text(location_policies(location, daemon->policy), policies, sizeof(policies));
+		policies_text(location_policies(daemon->model, location), policies, sizeof(policies));
 		groups_text(daemon, location, groups, sizeof(groups));
 	}
 	ports_text(container, ports, sizeof(ports));
@@ -90,7 +90,7 @@ static int list_networks(struct daemon *daemon, json_t *rows, struct error *erro
 
 		for (size_t k = 0; k < network->n_subnets; k++)
 			join(subnets, sizeof(subnets), prefix_text(&network->subnets[k], prefix));
-		policies_text(network->internal ? 0 : location_policies(&like, daemon->policy), policies,
+		policies_text(network->internal ? 0 : location_policies(daemon->model, &like), policies,
 			      sizeof(policies));
 		groups_text(daemon, &like, groups, sizeof(groups));
 		json_array_append_new(rows,

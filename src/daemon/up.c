@@ -119,12 +119,12 @@ static json_t *left_alone(const struct daemon *daemon)
 /* A published port that everybody could reach before, and now only who is granted it. */
 static bool is_open_to_someone(const struct daemon *daemon, const struct port_front *front)
 {
-	const struct port_binding *port = &front->binding;
+	for (size_t i = 0; i < daemon->model->n_classes; i++) {
+		const struct right *right = front_right(daemon->model, (uint32_t)i, front->front);
 
-	for (size_t i = 0; i < daemon->model->n_classes; i++)
-		if (!daemon->model->classes[i].container &&
-		    class_right(daemon->model, (uint32_t)i, front->class, true, port->proto, port->host_port))
+		if (!daemon->model->classes[i].container && right && !right->deny)
 			return true;
+	}
 	return false;
 }
 
@@ -132,11 +132,11 @@ static json_t *closed_ports(const struct daemon *daemon)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < daemon->model->n_fronts; i++) {
-		const struct port_front *front = &daemon->model->fronts[i];
+	for (size_t i = 0; i < daemon->model->n_port_fronts; i++) {
+		const struct port_front *front = &daemon->model->port_fronts[i];
 		char bind[ADDR_TEXT_MAX], proto[16], port[32], line[600];
 
-		if (front->class == FRONT_NOBODY || addr_is_loopback(&front->binding.host) ||
+		if (front->front == FRONT_NOBODY || addr_is_loopback(&front->binding.host) ||
 		    is_open_to_someone(daemon, front))
 			continue;
 		snprintf(port, sizeof(port), "%u/%s", front->binding.host_port,

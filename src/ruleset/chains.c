@@ -36,6 +36,7 @@
 #define SYN 0x02
 #define FIB_LOCAL 2 /* RTN_LOCAL */
 #define FIB_BROADCAST 3 /* RTN_BROADCAST */
+#define DIALLED(set, address) PRIORITY_MAP(set, OIFNAME, address, L4PROTO, TH_DPORT, CT_PROTO_DST)
 #define CT_INVALID 1
 #define CT_ESTABLISHED 2
 #define CT_RELATED 4
@@ -197,6 +198,18 @@ static const struct chain_text {
 	{ "front", { IPV4, PRIORITY_MAP("wild4", L4PROTO, TH_DPORT) } },
 	{ "front", { IPV6, PRIORITY_MAP("wild6", L4PROTO, TH_DPORT) } },
 
+	/*
+	 * The front of the published port that NAT led to a container's own; the class stays where it is no such port:
+	 * somebody else's NAT is nobody's right. A rule for each protocol, since nft knows what a port is only where it
+	 * has read the protocol.
+	 */
+	{ "dialled", { IPV4, PROTO(IPPROTO_TCP), DIALLED("dialled4", IP_DADDR), RETURN } },
+	{ "dialled", { IPV6, PROTO(IPPROTO_TCP), DIALLED("dialled6", IP6_DADDR), RETURN } },
+	{ "dialled", { IPV4, PROTO(IPPROTO_UDP), DIALLED("dialled4", IP_DADDR), RETURN } },
+	{ "dialled", { IPV6, PROTO(IPPROTO_UDP), DIALLED("dialled6", IP6_DADDR), RETURN } },
+	{ "dialled", { IPV4, PROTO(IPPROTO_SCTP), DIALLED("dialled4", IP_DADDR), RETURN } },
+	{ "dialled", { IPV6, PROTO(IPPROTO_SCTP), DIALLED("dialled6", IP6_DADDR), RETURN } },
+
 	{ "accept-reply", { SET_MARK, ACCEPT } },
 
 	/* what the kernel's forwarding set before us: rt_tos2priority() of net/ipv4/route.c, 0 for IPv6 */
@@ -237,6 +250,7 @@ static const struct {
 	{ "target", HOOK_NONE, 0, false },
 	{ "target-host", HOOK_NONE, 0, false },
 	{ "front", HOOK_NONE, 0, false },
+	{ "dialled", HOOK_NONE, 0, false },
 	{ "accepted", HOOK_NONE, 0, false },
 	{ "count", HOOK_NONE, 0, false },
 	{ "accept-reply", HOOK_NONE, 0, false },

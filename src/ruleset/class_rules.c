@@ -27,21 +27,28 @@ static const size_t list_n_fields[_LIST_MAX] = { 1, 2, 3, 1 };
 static const enum field list_fields[] = { FIELD_PRIORITY, FIELD_L4PROTO, FIELD_TH_DPORT };
 
 struct class_sets {
-	char names[2][_LIST_MAX][32]; /* "" until there is an element */
+	size_t sets[2][_LIST_MAX]; /* index + 1; 0 until there is an element */
 	uint32_t number;
 };
 
+static struct set *set_of(struct ruleset *ruleset, const struct class_sets *sets, bool deny, enum list list)
+{
+	return sets->sets[deny][list] ? &ruleset->sets[sets->sets[deny][list] - 1] : NULL;
+}
+
 static struct set *list_set(struct ruleset *ruleset, struct class_sets *sets, bool deny, enum list list)
 {
-	char *name = sets->names[deny][list];
-	struct set *set;
+	struct set *set = set_of(ruleset, sets, deny, list);
+	char name[sizeof(set->name)];
 
-	if (name[0])
-		return ruleset_set(ruleset, name);
-	snprintf(name, sizeof(sets->names[0][0]), list_names[deny][list], sets->number);
-	set = ruleset_add_set(ruleset, name, DATA_NONE, list_fields, list_n_fields[list]);
 	if (set)
-		set->interval = list == LIST_PORTS;
+		return set;
+	snprintf(name, sizeof(name), list_names[deny][list], sets->number);
+	set = ruleset_add_set(ruleset, name, DATA_NONE, list_fields, list_n_fields[list]);
+	if (!set)
+		return NULL;
+	set->interval = list == LIST_PORTS;
+	sets->sets[deny][list] = ruleset->n_sets;
 	return set;
 }
 
@@ -67,114 +74,82 @@ static int put(struct ruleset *ruleset, struct class_sets *sets, const struct ri
 	return 0;
 }
 
-/* A right to a container's own ports holds for the published ports that lead to them. */
-static int put_front_of(struct ruleset *ruleset, struct class_sets *sets, const struct right *right,
-			const struct class *target)
-{
-	struct right front = *right;
-	int r = 0;
-
-	if (!target->front)
-		return 0;
-	if (right->front || right->all)
-		return put(ruleset, sets, right, target->front);
-	front.any_port = false;
-	for (size_t i = 0; i < target->n_ports && r >= 0; i++) {
-		const struct port_binding *port = &target->ports[i];
-
-		if (!right_covers(right, target, true, port->proto, port->host_port))
-			continue;
-		front.first = front.last = port->host_port;
-		r = put(ruleset, sets, &front, target->front);
-	}
-	return r;
-}
-
+/* Containers of one network need no word: the rule that looks at the interfaces says it. */
 static int put_rights(struct ruleset *ruleset, const struct model *model, const struct class *class,
 		      struct class_sets *sets)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < class->n_rights && r >= 0; i++) {
-		const struct right *right = &class->rights[i];
-		const struct class *target = &model->classes[right->target];
-
-		if (!right->front)
-			r = put(ruleset, sets, right, target->number);
-		if (r >= 0)
-			r = put_front_of(ruleset, sets, right, target);
-	}
+	for (size_t i = 0; i < class->n_rights && r >= 0; i++)
+		if (class->rights[i].cause.kind != CAUSE_NETWORK)
+			r = put(ruleset, sets, &class->rights[i], model->classes[class->rights[i].target].number);
+	for (size_t i = 0; i < class->n_front_rights && r >= 0; i++)
+		r = put(ruleset, sets, &class->front_rights[i], model->fronts[class->front_rights[i].target].number);
 	for (size_t deny = 0; deny < 2; deny++)
-		if (sets->names[deny][LIST_PORTS][0])
-			set_join_ports(ruleset_set(ruleset, sets->names[deny][LIST_PORTS]));
+		if (sets->sets[deny][LIST_PORTS])
+			set_join_ports(set_of(ruleset, sets, deny, LIST_PORTS));
 	return r;
 }
 
 #define RULE(...) (struct stmt[]){ __VA_ARGS__ }, sizeof((struct stmt[]){ __VA_ARGS__ }) / sizeof(struct stmt)
 
-static int add_list_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets, bool deny)
+static int add_list(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets, bool deny,
+		    enum list list)
 {
 	const char *verdict = deny ? "drop-blocked" : "accepted";
-	const char *all = ruleset_string(ruleset, "%s", sets->names[deny][LIST_ALL]);
-	const char *protos = ruleset_string(ruleset, "%s", sets->names[deny][LIST_PROTOS]);
-	const char *ports = ruleset_string(ruleset, "%s", sets->names[deny][LIST_PORTS]);
+	const struct set *set = set_of(ruleset, sets, deny, list);
+	const char *name = set ? ruleset_string(ruleset, "%s", set->name) : NULL;
+
+	if (!set)
+		return 0;
+	if (!name)
+		return -ENOMEM;
+	switch (list) {
+	case LIST_ALL:
+		return chain_add_rule(chain, RULE(IN(name, PRIORITY), GOTO(verdict)));
+	case LIST_PROTOS:
+		return chain_add_rule(chain, RULE(IN(name, PRIORITY, L4PROTO), GOTO(verdict)));
+	default:
+		return chain_add_rule(chain, RULE(IN(name, PRIORITY, L4PROTO, TH_DPORT), GOTO(verdict)));
+	}
+}
+
+static int add_list_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets, bool deny)
+{
 	int r = 0;
 
-	if (!all || !protos || !ports)
-		return -ENOMEM;
-	if (all[0])
-		r = chain_add_rule(chain, RULE(IN(all, PRIORITY), GOTO(verdict)));
-	if (protos[0] && r >= 0)
-		r = chain_add_rule(chain, RULE(IN(protos, PRIORITY, L4PROTO), GOTO(verdict)));
-	if (ports[0] && r >= 0)
-		r = chain_add_rule(chain, RULE(IN(ports, PRIORITY, L4PROTO, TH_DPORT), GOTO(verdict)));
+	for (enum list list = LIST_ALL; list <= LIST_PORTS && r >= 0; list++)
+		r = add_list(ruleset, chain, sets, deny, list);
 	return r;
 }
 
 #define CT_STATUS_DNAT 0x20 /* IPS_DST_NAT */
 
-static bool has_proto(const struct set *set, uint8_t proto)
+/* What came by a published port is judged by that port too: the one its client dialled. */
+static int add_front_rules(struct ruleset *ruleset, struct chain *chain, const struct class *class,
+			   const struct class_sets *sets)
 {
-	size_t at = key_offset(set, 1);
+	bool any = false;
 
-	for (size_t i = 0; i < set->n_elements; i++)
-		if (set->elements[i].key[at] == proto)
-			return true;
-	return false;
-}
-
-/*
- * What came by a published port is judged by that port too: the one its client dialled. One rule, that ends where the
- * target publishes nothing: a port that somebody else's NAT was dialled at is not the target's own. A rule for each
- * protocol, since nft knows what a port is only where it has read the protocol.
- */
-static int add_front_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets)
-{
-	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
-	const char *ports = ruleset_string(ruleset, "%s", sets->names[false][LIST_PORTS]);
-	int r = 0;
-
-	if (!ports)
-		return -ENOMEM;
-	if (!ports[0])
+	for (size_t i = 0; i < class->n_front_rights; i++)
+		any = any || !class->front_rights[i].deny;
+	if (!any)
 		return 0;
-	for (size_t i = 0; i < ELEMENTSOF(protos) && r >= 0; i++)
-		if (has_proto(ruleset_set(ruleset, ports), protos[i]))
-			r = chain_add_rule(chain, RULE(PROTO(protos[i]), BITS(CT_STATUS, CT_STATUS_DNAT),
-						       PRIORITY_MAP("fronts", PRIORITY),
-						       IN(ports, PRIORITY, L4PROTO, CT_PROTO_DST), GOTO("accepted")));
-	return r;
+	if (chain_add_rule(chain, RULE(BITS(CT_STATUS, CT_STATUS_DNAT), JUMP("dialled"))) < 0)
+		return -ENOMEM;
+	return add_list(ruleset, chain, sets, false, LIST_ALL);
 }
 
 static int add_zone_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets)
 {
-	const char *zones = ruleset_string(ruleset, "%s", sets->names[false][LIST_ZONES]);
-	int r = 0;
+	const struct set *set = set_of(ruleset, sets, false, LIST_ZONES);
+	const char *zones = set ? ruleset_string(ruleset, "%s", set->name) : NULL;
+	int r;
 
+	if (!set)
+		return 0;
 	if (!zones)
 		return -ENOMEM;
-	if (!zones[0])
-		return 0;
 	r = chain_add_rule(chain, RULE(NOT_IN("dns_protos", L4PROTO), IN(zones, PRIORITY), GOTO("accepted")));
 	if (r >= 0)
 		r = chain_add_rule(chain, RULE(IN("dns_protos", L4PROTO), NOT(TH_DPORT, 53), IN(zones, PRIORITY),
@@ -182,7 +157,8 @@ static int add_zone_rules(struct ruleset *ruleset, struct chain *chain, const st
 	return r;
 }
 
-static int add_class_chain(struct ruleset *ruleset, const char *name, const struct class_sets *sets)
+static int add_class_chain(struct ruleset *ruleset, const char *name, const struct class *class,
+			   const struct class_sets *sets)
 {
 	struct chain *chain = ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false);
 
@@ -191,7 +167,7 @@ static int add_class_chain(struct ruleset *ruleset, const char *name, const stru
 	    chain_add_rule(chain, RULE(IN("same", IIFNAME, OIFNAME), GOTO("accepted"))) < 0 ||
 	    add_list_rules(ruleset, chain, sets, false) < 0 || add_zone_rules(ruleset, chain, sets) < 0 ||
 	    chain_add_rule(chain, RULE(IS(PRIORITY, 0), GOTO("drop-unknown-target"))) < 0 ||
-	    add_front_rules(ruleset, chain, sets) < 0 || chain_add_rule(chain, RULE(GOTO("drop-no-grant"))) < 0)
+	    add_front_rules(ruleset, chain, class, sets) < 0 || chain_add_rule(chain, RULE(GOTO("drop-no-grant"))) < 0)
 		return -ENOMEM;
 	return 0;
 }
@@ -221,7 +197,7 @@ static int put_class(struct ruleset *ruleset, const struct model *model, const s
 	if (class->policies & POLICY_QUARANTINE && put_class_number(ruleset, "quarantined", class->number, NULL) < 0)
 		return -ENOMEM;
 	snprintf(name, sizeof(name), "from-%u", class->number);
-	if (put_rights(ruleset, model, class, &sets) < 0 || add_class_chain(ruleset, name, &sets) < 0)
+	if (put_rights(ruleset, model, class, &sets) < 0 || add_class_chain(ruleset, name, class, &sets) < 0)
 		return -ENOMEM;
 	return put_class_number(ruleset, "classes", class->number, name);
 }

@@ -55,7 +55,8 @@ static const struct set_row {
 	{ "wild6", DATA_PRIORITY, PLAIN, 0, TWO(L4PROTO, TH_DPORT) },
 	{ "bound4", DATA_PRIORITY, PLAIN, 0, THREE(IP_DADDR, L4PROTO, TH_DPORT) },
 	{ "bound6", DATA_PRIORITY, PLAIN, 0, THREE(IP6_DADDR, L4PROTO, TH_DPORT) },
-	{ "fronts", DATA_PRIORITY, PLAIN, 0, ONE(PRIORITY) }, /* class -> its published ports */
+	{ "dialled4", DATA_PRIORITY, PLAIN, 0, FIVE(OIFNAME, IP_DADDR, L4PROTO, TH_DPORT, CT_PROTO_DST) },
+	{ "dialled6", DATA_PRIORITY, PLAIN, 0, FIVE(OIFNAME, IP6_DADDR, L4PROTO, TH_DPORT, CT_PROTO_DST) },
 	/* classes */
 	{ "classes", DATA_VERDICT, PLAIN, 0, ONE(PRIORITY) },
 	{ "disabled", DATA_NONE, PLAIN, 0, ONE(PRIORITY) },
@@ -206,7 +207,7 @@ static int put_masqueraded(struct ruleset *ruleset, const struct network *networ
 
 static int put_bridge(struct ruleset *ruleset, const struct model *model, const struct network *network)
 {
-	const struct member *entry = policy_member(model->policy, MEMBER_NETWORK, network->name);
+	const struct member *entry = model_entry(model, MEMBER_NETWORK, network->name);
 	bool isolate = entry && entry->isolate >= 0 ? entry->isolate : !network->icc;
 	int r = put_name(ruleset, "bridges", network->bridge);
 
@@ -320,8 +321,8 @@ static int put_front(struct ruleset *ruleset, const struct model *model, const s
 {
 	const struct port_binding *port = &front->binding;
 	bool six = port->host.family == AF_INET6;
-	bool nobody = front->class == FRONT_NOBODY;
-	uint32_t number = nobody ? NOBODY : model->classes[front->class].front;
+	bool nobody = front->front == FRONT_NOBODY;
+	uint32_t number = nobody ? NOBODY : model->fronts[front->front].number;
 	bool guarded = model->policy->settings.local_users == LOCAL_USERS_ROOT;
 	int r;
 
@@ -337,24 +338,37 @@ static int put_front(struct ruleset *ruleset, const struct model *model, const s
 	return r;
 }
 
-static int put_fronts(struct ruleset *ruleset, const struct model *model)
+/* Where NAT leads what was dialled at a published port. */
+static int put_dialled(struct ruleset *ruleset, const struct model *model, const struct location *location)
 {
-	struct set *set = ruleset_set(ruleset, "fronts");
-	int r = 0;
+	bool six = location->range.first.family == AF_INET6;
+	struct set *set = ruleset_set(ruleset, six ? "dialled6" : "dialled4");
 
-	for (size_t i = 0; i < model->n_fronts && r >= 0; i++)
-		r = put_front(ruleset, model, &model->fronts[i]);
-	for (size_t i = 0; i < model->n_classes && r >= 0; i++) {
-		struct element *element;
+	for (size_t i = 0; i < location->n_published; i++) {
+		const struct published_port *published = &model->published[location->first_published + i];
+		struct element *element = set_add(set);
 
-		if (!model->classes[i].front)
-			continue;
-		element = set_add(set);
 		if (!element)
 			return -ENOMEM;
-		key_put_number(set, element->key, 0, model->classes[i].number);
-		element->data = model->classes[i].front;
+		key_put_name(set, element->key, 0, location->interface);
+		key_put_addr(set, element->key, 1, &location->range.first);
+		key_put_number(set, element->key, 2, published->binding.proto);
+		key_put_number(set, element->key, 3, published->binding.container_port);
+		key_put_number(set, element->key, 4, published->binding.host_port);
+		element->data = model->fronts[published->front].number;
 	}
+	return 0;
+}
+
+static int put_fronts(struct ruleset *ruleset, const struct model *model)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < model->n_port_fronts && r >= 0; i++)
+		r = put_front(ruleset, model, &model->port_fronts[i]);
+	for (size_t i = 0; i < model->n_locations && r >= 0; i++)
+		if (model->locations[i].n_published)
+			r = put_dialled(ruleset, model, &model->locations[i]);
 	return r;
 }
 

@@ -8,12 +8,13 @@
 
 struct page {
 	uint32_t number;
-	UT_hash_handle hh;
+	UT_hash_handle hh; /* by meaning */
+	UT_hash_handle by_number;
 	char meaning[];
 };
 
 struct class_book {
-	struct page *pages;
+	struct page *pages, *numbers;
 	uint32_t next;
 };
 
@@ -32,6 +33,7 @@ struct class_book *class_book_free(struct class_book *book)
 
 	if (!book)
 		return NULL;
+	HASH_CLEAR(by_number, book->numbers);
 	HASH_ITER(hh, book->pages, page, next) {
 		HASH_DEL(book->pages, page);
 		free(page);
@@ -52,23 +54,20 @@ static uint32_t hash(const char *text)
 
 static bool is_taken(const struct class_book *book, uint32_t number)
 {
-	for (const struct page *page = book->pages; page; page = page->hh.next)
-		if (page->number == number)
-			return true;
-	return false;
+	struct page *page;
+
+	HASH_FIND(by_number, book->numbers, &number, sizeof(number), page);
+	return page;
 }
 
-/* Even, above the small numbers that mean something else, and of nobody else. */
+/* Above the small numbers that mean something else, and of nobody else. */
 static uint32_t number_of(struct class_book *book, const char *meaning)
 {
 	uint32_t number;
 
-	if (book->next) {
-		number = book->next;
-		book->next += 2; /* the second is for the front */
-		return number;
-	}
-	for (number = hash(meaning); (number &= 0x7ffffffe) < 0x10000 || is_taken(book, number); number += 2)
+	if (book->next)
+		return book->next++;
+	for (number = hash(meaning); (number &= 0x7fffffff) < 0x10000 || is_taken(book, number); number++)
 		;
 	return number;
 }
@@ -88,6 +87,12 @@ uint32_t class_book_number(struct class_book *book, const char *meaning)
 	page->number = number_of(book, meaning);
 	HASH_ADD_KEYPTR(hh, book->pages, page->meaning, length, page);
 	if (!page->hh.tbl) {
+		free(page);
+		return 0;
+	}
+	HASH_ADD(by_number, book->numbers, number, sizeof(page->number), page);
+	if (!page->by_number.tbl) {
+		HASH_DEL(book->pages, page);
 		free(page);
 		return 0;
 	}

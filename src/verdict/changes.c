@@ -51,18 +51,17 @@ char *location_label(const struct location *location)
 char *right_text(const struct right *right)
 {
 	char proto[16], *text = NULL;
-	const char *published = right->front ? " as published" : "";
 	int r;
 
 	if (right->all)
 		return strdup(right->but_dns ? "everything but port 53" : "everything");
 	proto_name(right->proto, proto);
 	if (right->any_port)
-		r = asprintf(&text, "%s%s", proto, published);
+		r = asprintf(&text, "%s", proto);
 	else if (right->first == right->last)
-		r = asprintf(&text, "%u/%s%s", right->first, proto, published);
+		r = asprintf(&text, "%u/%s", right->first, proto);
 	else
-		r = asprintf(&text, "%u-%u/%s%s", right->first, right->last, proto, published);
+		r = asprintf(&text, "%u-%u/%s", right->first, right->last, proto);
 	return r < 0 ? NULL : text;
 }
 
@@ -149,27 +148,83 @@ static bool is_blocked(const struct class *class, size_t i)
 	return false;
 }
 
+/* "web: 8096/tcp as published" for each port of each front. */
+static int label_fronts(const struct model *model, struct lines *labels)
+{
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+
+		for (size_t k = 0; k < location->n_published; k++) {
+			const struct published_port *published = &model->published[location->first_published + k];
+			_cleanup_free_ char *label = location_label(location);
+			char proto[16], *text;
+
+			proto_name(published->binding.proto, proto);
+			if (!label ||
+			    asprintf(&text, "%s: %u/%s as published", label, published->binding.host_port, proto) < 0)
+				return -ENOMEM;
+			if (lines_add(&labels[published->front], text) < 0)
+				return -ENOMEM;
+		}
+	}
+	for (size_t i = 0; i < model->n_fronts; i++)
+		lines_sort(&labels[i]);
+	return 0;
+}
+
+static int add_published(struct lines *lines, const struct lines *from, const struct lines *to)
+{
+	for (size_t i = 0; i < from->n; i++)
+		for (size_t k = 0; k < to->n; k++) {
+			size_t length = strlen(from->text[i]);
+			char *text;
+
+			if (strncmp(from->text[i], to->text[k], length) == 0 && to->text[k][length] == ':')
+				continue;
+			if (lines->n >= CHANGES_MAX) {
+				lines->too_many = true;
+				return 0;
+			}
+			if (asprintf(&text, "%s -> %s", from->text[i], to->text[k]) < 0 || lines_add(lines, text) < 0)
+				return -ENOMEM;
+		}
+	return 0;
+}
+
+static int class_lines(const struct class *class, const struct lines *own, const struct lines *labels,
+		       const struct lines *fronts, struct lines *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < class->n_rights && r >= 0; i++)
+		if (!is_blocked(class, i))
+			r = add_right(ret, own, &labels[class->rights[i].target], &class->rights[i]);
+	for (size_t i = 0; i < class->n_front_rights && r >= 0; i++)
+		if (class->front_rights[i].cause.kind == CAUSE_PUBLISH) /* the others say nothing new */
+			r = add_published(ret, own, &fronts[class->front_rights[i].target]);
+	return r;
+}
+
 static int model_lines(const struct model *model, struct lines *ret)
 {
-	struct lines *labels;
+	struct lines *labels, *fronts;
 	int r = 0;
 
 	if (!model)
 		return 0;
 	labels = calloc(model->n_classes + 1, sizeof(*labels));
-	if (!labels)
-		return -ENOMEM;
-	r = label_classes(model, labels);
-	for (size_t i = 0; i < model->n_classes; i++)
-		for (size_t k = 0; k < model->classes[i].n_rights && r >= 0; k++) {
-			const struct right *right = &model->classes[i].rights[k];
-
-			if (!is_blocked(&model->classes[i], k))
-				r = add_right(ret, &labels[i], &labels[right->target], right);
-		}
-	for (size_t i = 0; i < model->n_classes; i++)
+	fronts = calloc(model->n_fronts + 1, sizeof(*fronts));
+	r = labels && fronts ? label_classes(model, labels) : -ENOMEM;
+	if (r >= 0)
+		r = label_fronts(model, fronts);
+	for (size_t i = 0; i < model->n_classes && r >= 0; i++)
+		r = class_lines(&model->classes[i], &labels[i], labels, fronts, ret);
+	for (size_t i = 0; labels && i < model->n_classes; i++)
 		lines_clear(&labels[i]);
+	for (size_t i = 0; fronts && i < model->n_fronts; i++)
+		lines_clear(&fronts[i]);
 	free(labels);
+	free(fronts);
 	if (r >= 0 && model->policy->settings.local_users == LOCAL_USERS_ALL) /* root may in any case */
 		r = lines_add(ret, strdup("users of this machine -> containers: everything"));
 	lines_sort(ret);

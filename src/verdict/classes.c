@@ -6,9 +6,6 @@
 #include "base/text.h"
 #include "verdict/resolve.h"
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 /*
  * A meaning is whole or not there: one that lacks a part, for want of memory, could be somebody else's, and give one the
  * number and with it the rights of the other.
@@ -34,29 +31,38 @@ static void meaning_of_grant(struct text *out, const char *word, const struct gr
 		text_add(out, " %s", port_range_print(&grant->ports[i], port));
 }
 
-static void meaning_of_publish(struct text *out, const struct clause *clause)
+char *publish_meaning(const struct publish *publish)
 {
-	char port[32];
-
-	text_add(out, "publish %s %s", clause->publisher->name, port_range_print(&clause->publish->port, port));
-	for (size_t i = 0; i < clause->publish->n_to; i++)
-		meaning_of_selector(out, &clause->publish->to[i]);
-}
-
-static int clause_add(struct model *model, const struct clause *from)
-{
-	struct clause *clause = ARRAY_ADD(model->clauses, model->n_clauses);
 	struct text out = { 0 };
 
-	if (!clause)
+	text_add(&out, "publish");
+	for (size_t i = 0; i < publish->n_to; i++)
+		meaning_of_selector(&out, &publish->to[i]);
+	return text_take(&out);
+}
+
+/* Takes the meaning over. */
+static int clause_add(struct model *model, const struct clause *from, char *meaning)
+{
+	struct clause *clause = meaning ? ARRAY_ADD(model->clauses, model->n_clauses) : NULL;
+
+	if (!clause) {
+		free(meaning);
 		return -ENOMEM;
+	}
 	*clause = *from;
-	if (clause->kind == CAUSE_PUBLISH)
-		meaning_of_publish(&out, clause);
-	else
-		meaning_of_grant(&out, clause->kind == CAUSE_ALLOW ? "allow" : "block", clause->grant);
-	clause->meaning = text_take(&out);
-	return clause->meaning ? 0 : -ENOMEM;
+	clause->meaning = meaning;
+	return 0;
+}
+
+static int add_grant(struct model *model, enum cause_kind kind, const struct grant *grant, size_t index)
+{
+	struct text out = { 0 };
+
+	meaning_of_grant(&out, kind == CAUSE_ALLOW ? "allow" : "block", grant);
+	if (names_select(model, &grant->from) < 0 || names_select(model, &grant->to) < 0)
+		out.failed = true;
+	return clause_add(model, &(struct clause){ .kind = kind, .grant = grant, .index = index }, text_take(&out));
 }
 
 static int add_grants(struct model *model, enum cause_kind kind, const struct grant *grants, size_t n, time_t now)
@@ -65,24 +71,36 @@ static int add_grants(struct model *model, enum cause_kind kind, const struct gr
 
 	for (size_t i = 0; i < n && r >= 0; i++)
 		if (!grants[i].expires || grants[i].expires > now)
-			r = clause_add(model, &(struct clause){ .kind = kind, .grant = &grants[i], .index = i });
+			r = add_grant(model, kind, &grants[i], i);
 	return r;
 }
 
-static int add_publish(struct model *model, const struct member *member, bool labelled)
+static int add_publish(struct model *model, const struct publish *publish, bool labelled)
+{
+	_cleanup_free_ char *meaning = publish_meaning(publish);
+
+	if (!meaning)
+		return -ENOMEM;
+	if (clause_of_publish(model, meaning) < model->n_clauses)
+		return 0;
+	for (size_t i = 0; i < publish->n_to; i++)
+		if (names_select(model, &publish->to[i]) < 0)
+			return -ENOMEM;
+	return clause_add(model, &(struct clause){ .kind = CAUSE_PUBLISH, .publish = publish, .labelled = labelled },
+			  TAKE_PTR(meaning));
+}
+
+static int add_publishes(struct model *model, const struct member *member, bool labelled)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < member->n_publish && r >= 0; i++)
-		r = clause_add(model, &(struct clause){ .kind = CAUSE_PUBLISH,
-							.publisher = member,
-							.publish = &member->publish[i],
-							.labelled = labelled,
-							.index = i });
+		r = add_publish(model, &member->publish[i], labelled);
 	return r;
 }
 
-int clauses_fill(struct model *model, time_t now, struct error *error)
+/* Those that publish come last. */
+int clauses_fill(struct model *model, time_t now)
 {
 	const struct policy *policy = model->policy;
 	int r = add_grants(model, CAUSE_BLOCK, policy->block, policy->n_block, now);
@@ -90,10 +108,18 @@ int clauses_fill(struct model *model, time_t now, struct error *error)
 	if (r >= 0)
 		r = add_grants(model, CAUSE_ALLOW, policy->allow, policy->n_allow, now);
 	for (size_t i = 0; i < policy->n_members && r >= 0; i++)
-		r = add_publish(model, &policy->members[i], false);
+		r = add_publishes(model, &policy->members[i], false);
 	for (size_t i = 0; i < model->n_labelled && r >= 0; i++)
-		r = add_publish(model, &model->labelled[i].asked.entry, true);
-	return r < 0 ? error_memory(error) : 0;
+		r = add_publishes(model, &model->labelled[i].asked.entry, true);
+	return r;
+}
+
+size_t clause_of_publish(const struct model *model, const char *meaning)
+{
+	for (size_t i = model->n_clauses; i-- > 0 && model->clauses[i].kind == CAUSE_PUBLISH;)
+		if (strcmp(model->clauses[i].meaning, meaning) == 0)
+			return i;
+	return SIZE_MAX;
 }
 
 /* Which side of a clause a location is on. */
@@ -106,8 +132,6 @@ static uint8_t clause_sides(const struct model *model, const struct clause *clau
 		for (size_t i = 0; i < clause->publish->n_to; i++)
 			if (selector_fits(model, &clause->publish->to[i], location, false))
 				sides |= CLAUSE_FROM;
-		if (location->network && location->entry == clause->publisher)
-			sides |= CLAUSE_TO;
 		return sides;
 	}
 	if (selector_fits(model, &clause->grant->from, location, block))
@@ -117,61 +141,27 @@ static uint8_t clause_sides(const struct model *model, const struct clause *clau
 	return sides;
 }
 
-static int port_compare(const void *a, const void *b)
-{
-	const struct port_binding *left = a, *right = b;
-
-	if (left->proto != right->proto)
-		return left->proto - right->proto;
-	if (left->host_port != right->host_port)
-		return left->host_port - right->host_port;
-	return left->container_port - right->container_port;
-}
-
-/* What it publishes and what it is to publish, each once: the same before and after its start. */
-static int class_ports(struct class *class, const struct container *container)
-{
-	size_t n = container->n_ports + container->n_bindings, kept = 0;
-
-	if (n == 0)
-		return 0;
-	class->ports = malloc(n * sizeof(*class->ports));
-	if (!class->ports)
-		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		class->ports[i] = i < container->n_ports ? container->ports[i] :
-							   container->bindings[i - container->n_ports];
-	qsort(class->ports, n, sizeof(*class->ports), port_compare);
-	for (size_t i = 1; i < n; i++)
-		if (port_compare(&class->ports[kept], &class->ports[i]) != 0)
-			class->ports[++kept] = class->ports[i];
-	class->n_ports = kept + 1;
-	return 0;
-}
-
 static int class_describe(struct class *class, const struct model *model, const struct location *location)
 {
-	const struct container *container = location->container;
-
-	class->policies = location_policies(location, model->policy);
+	class->policies = location_policies(model, location);
 	class->zones = location->zones;
 	class->resolver = location->resolver;
 	class->container = location->network != NULL;
 	class->internal = location->network && location->network->internal;
 	class->network = location->network ? location->network->bridge : "";
 	if (location->network) {
-		const struct member *entry = policy_member(model->policy, MEMBER_NETWORK, location->network->name);
+		const struct member *entry = model_entry(model, MEMBER_NETWORK, location->network->name);
 
 		class->isolate = entry && entry->isolate >= 0 ? entry->isolate : !location->network->icc;
 	}
-	if (location_groups(location, model->policy, &class->groups, &class->n_groups) < 0)
+	if (location_groups(model, location, &class->groups, &class->n_groups) < 0)
 		return -ENOMEM;
 	class->selected = calloc(model->n_clauses + 1, 1);
 	if (!class->selected)
 		return -ENOMEM;
 	for (size_t i = 0; i < model->n_clauses; i++)
 		class->selected[i] = clause_sides(model, &model->clauses[i], location);
-	return container ? class_ports(class, container) : 0;
+	return 0;
 }
 
 /* Everything that rights are made from: two locations with the same text have the same rights, now and later. */
@@ -183,9 +173,6 @@ static char *class_meaning(const struct class *class, const struct model *model)
 		 class->internal, class->isolate, class->network);
 	for (size_t i = 0; i < class->n_groups; i++)
 		text_add(&out, "\ngroup %s", class->groups[i]);
-	for (size_t i = 0; i < class->n_ports; i++)
-		text_add(&out, "\nport %u %u %u", class->ports[i].proto, class->ports[i].host_port,
-			 class->ports[i].container_port);
 	for (size_t i = 0; i < model->n_clauses; i++)
 		if (class->selected[i])
 			text_add(&out, "\n%u %s", class->selected[i], model->clauses[i].meaning);
@@ -195,69 +182,140 @@ static char *class_meaning(const struct class *class, const struct model *model)
 static void class_clear(struct class *class)
 {
 	free(class->groups);
-	free(class->ports);
 	free(class->selected);
 }
 
+/* Classes of this model by their number. */
 struct known {
 	uint32_t number;
 	uint32_t index;
 	UT_hash_handle hh;
 };
 
-static int class_of(struct model *model, struct class_book *book, struct known **known, struct location *location)
+/* All that a class is made from, where no clause speaks of the container itself: most containers are like many others. */
+struct like {
+	struct {
+		const struct network *network;
+		const struct member *entry;
+		const struct labelled *labelled;
+		unsigned zones;
+		bool resolver, image_labels;
+	} key;
+	uint32_t index;
+	UT_hash_handle hh;
+};
+
+struct classing {
+	struct model *model;
+	struct class_book *book;
+	struct known *known;
+	struct like *likes;
+};
+
+static bool is_selected(const struct model *model, const struct container *container)
+{
+	const struct name *name = names_find(model, container->name), *service = names_of_service(model, container);
+
+	return (name && name->selected) || (service && service->selected);
+}
+
+static int class_new(struct classing *classing, struct class *class, uint32_t *ret_index)
+{
+	struct known *known = calloc(1, sizeof(*known));
+	struct class *slot = known ? ARRAY_ADD(classing->model->classes, classing->model->n_classes) : NULL;
+
+	if (!slot) {
+		free(known);
+		return -ENOMEM;
+	}
+	*slot = *class;
+	*class = (struct class){ 0 };
+	known->number = slot->number;
+	known->index = (uint32_t)(classing->model->n_classes - 1);
+	HASH_ADD(hh, classing->known, number, sizeof(known->number), known);
+	if (!known->hh.tbl) {
+		free(known);
+		return -ENOMEM;
+	}
+	*ret_index = known->index;
+	return 0;
+}
+
+static int class_of(struct classing *classing, const struct location *location, uint32_t *ret_index)
 {
 	struct class class = { 0 };
 	_cleanup_free_ char *meaning = NULL;
-	struct known *seen;
-	struct class *slot;
-	int r = class_describe(&class, model, location);
+	struct known *known;
+	int r = class_describe(&class, classing->model, location);
 
-	meaning = r < 0 ? NULL : class_meaning(&class, model);
-	class.number = meaning ? class_book_number(book, meaning) : 0;
-	if (!class.number)
-		goto failed;
-	HASH_FIND(hh, *known, &class.number, sizeof(class.number), seen);
-	if (seen) {
-		location->class = seen->index;
-		class_clear(&class);
+	meaning = r < 0 ? NULL : class_meaning(&class, classing->model);
+	class.number = meaning ? class_book_number(classing->book, meaning) : 0;
+	r = class.number ? 0 : -ENOMEM;
+	if (r >= 0) {
+		HASH_FIND(hh, classing->known, &class.number, sizeof(class.number), known);
+		if (known)
+			*ret_index = known->index;
+		else
+			r = class_new(classing, &class, ret_index);
+	}
+	class_clear(&class);
+	return r;
+}
+
+static int class_of_like(struct classing *classing, struct location *location)
+{
+	struct like key = { 0 }, *like;
+	int r;
+
+	key.key.network = location->network;
+	key.key.entry = location->entry;
+	key.key.labelled = location->labelled;
+	key.key.zones = location->zones;
+	key.key.resolver = location->resolver;
+	key.key.image_labels = location->container && location->container->image_labels;
+	HASH_FIND(hh, classing->likes, &key.key, sizeof(key.key), like);
+	if (like) {
+		location->class = like->index;
 		return 0;
 	}
-	seen = calloc(1, sizeof(*seen));
-	slot = seen ? ARRAY_ADD(model->classes, model->n_classes) : NULL;
-	if (!slot) {
-		free(seen);
-		goto failed;
-	}
-	class.front = class.n_ports ? class.number + 1 : 0;
-	*slot = class;
-	seen->number = class.number;
-	seen->index = (uint32_t)(model->n_classes - 1);
-	location->class = seen->index;
-	HASH_ADD(hh, *known, number, sizeof(seen->number), seen);
-	if (!seen->hh.tbl) { /* the class is the model's by now */
-		free(seen);
+	r = class_of(classing, location, &location->class);
+	like = r < 0 ? NULL : malloc(sizeof(*like));
+	if (!like)
+		return -ENOMEM;
+	*like = key;
+	like->index = location->class;
+	HASH_ADD(hh, classing->likes, key, sizeof(like->key), like);
+	if (!like->hh.tbl) {
+		free(like);
 		return -ENOMEM;
 	}
 	return 0;
-failed:
-	class_clear(&class);
-	return -ENOMEM;
 }
 
 int classes_fill(struct model *model, struct class_book *book)
 {
-	struct known *known = NULL, *item, *next;
+	struct classing classing = { model, book, NULL, NULL };
+	struct known *known, *next_known;
+	struct like *like, *next_like;
 	int r = 0;
 
 	for (size_t i = 0; i < model->n_locations && r >= 0; i++) {
-		r = class_of(model, book, &known, &model->locations[i]);
-		if (r >= 0 && !model->locations[i].interface[0] && !model->locations[i].single)
-			model->host = model->locations[i].class;
+		struct location *location = &model->locations[i];
+
+		if (location->container && is_selected(model, location->container))
+			r = class_of(&classing, location, &location->class);
+		else
+			r = class_of_like(&classing, location);
+		if (r >= 0 && !location->interface[0] && !location->single)
+			model->host = location->class;
 	}
-	HASH_ITER(hh, known, item, next) {
-		HASH_DEL(known, item);
-		free(item);
+	HASH_ITER(hh, classing.known, known, next_known) {
+		HASH_DEL(classing.known, known);
+		free(known);
+	}
+	HASH_ITER(hh, classing.likes, like, next_like) {
+		HASH_DEL(classing.likes, like);
+		free(like);
 	}
 	return r;
 }

@@ -79,7 +79,7 @@ static bool is_trusted(const struct model *model, const struct container *contai
 		return false;
 	for (size_t i = 0; i < container->n_requests; i++)
 		own = own || !container->requests[i].image;
-	return own && !container_entry(model->policy, container);
+	return own && !container_entry(model, container);
 }
 
 int labelled_fill(struct model *model)

@@ -8,9 +8,6 @@
 #include "verdict/resolve.h"
 #include "verdict/zones.h"
 
-#define HASH_NONFATAL_OOM 1
-#include <uthash.h>
-
 /* Look-up of single addresses; ranges of an interface stand together in model->locations and are searched in turn. */
 struct spot {
 	struct {
@@ -21,14 +18,23 @@ struct spot {
 	UT_hash_handle hh;
 };
 
+struct named {
+	char name[IFNAMSIZ];
+	enum role role;
+	const struct network *network;
+	UT_hash_handle hh;
+};
+
 struct location_index {
 	struct spot *spots;
+	struct named *interfaces;
 	size_t first_range; /* locations from here on are ranges */
 };
 
 static void index_free(struct location_index *index)
 {
 	struct spot *spot, *next;
+	struct named *named, *next_named;
 
 	if (!index)
 		return;
@@ -36,7 +42,59 @@ static void index_free(struct location_index *index)
 		HASH_DEL(index->spots, spot);
 		free(spot);
 	}
+	HASH_ITER(hh, index->interfaces, named, next_named) {
+		HASH_DEL(index->interfaces, named);
+		free(named);
+	}
 	free(index);
+}
+
+static struct named *named_at(const struct model *model, const char *interface)
+{
+	struct named *named;
+
+	HASH_FIND_STR(model->index->interfaces, interface, named);
+	return named;
+}
+
+static struct named *named_add(const struct model *model, const char *interface)
+{
+	struct named *named = named_at(model, interface);
+
+	if (named)
+		return named;
+	named = calloc(1, sizeof(*named));
+	if (!named)
+		return NULL;
+	snprintf(named->name, sizeof(named->name), "%s", interface);
+	HASH_ADD_STR(model->index->interfaces, name, named);
+	if (!named->hh.tbl) {
+		free(named);
+		return NULL;
+	}
+	return named;
+}
+
+/* A bridge may be gone, and its network still be there. */
+static int index_interfaces(const struct model *model)
+{
+	for (size_t i = model->n_roles; i-- > 0;) {
+		struct named *named = named_add(model, model->roles[i].interface->name);
+
+		if (!named)
+			return -ENOMEM;
+		named->role = model->roles[i].role;
+	}
+	for (size_t i = model->inventory->n_networks; i-- > 0;) {
+		const struct network *network = &model->inventory->networks[i];
+		struct named *named = network->bridge[0] ? named_add(model, network->bridge) : NULL;
+
+		if (network->bridge[0] && !named)
+			return -ENOMEM;
+		if (named)
+			named->network = network;
+	}
+	return 0;
 }
 
 int model_index(struct model *model)
@@ -46,6 +104,8 @@ int model_index(struct model *model)
 	if (!index)
 		return -ENOMEM;
 	model->index = index;
+	if (index_interfaces(model) < 0)
+		return -ENOMEM;
 	while (index->first_range < model->n_locations && model->locations[index->first_range].single) {
 		const struct location *location = &model->locations[index->first_range];
 		struct spot *spot = calloc(1, sizeof(*spot)), *old;
@@ -84,10 +144,16 @@ const struct location *model_location(const struct model *model, const char *int
 
 enum role model_role(const struct model *model, const char *interface)
 {
-	for (size_t i = 0; i < model->n_roles; i++)
-		if (strcmp(model->roles[i].interface->name, interface) == 0)
-			return model->roles[i].role;
-	return ROLE_NONE;
+	const struct named *named = named_at(model, interface);
+
+	return named ? named->role : ROLE_NONE;
+}
+
+const struct network *model_network(const struct model *model, const char *interface)
+{
+	const struct named *named = named_at(model, interface);
+
+	return named ? named->network : NULL;
 }
 
 char *location_name(const struct model *model, const struct location *location, const struct addr *addr)
@@ -118,10 +184,12 @@ struct model *model_free(struct model *model)
 	index_free(model->index);
 	for (size_t i = 0; i < model->n_classes; i++) {
 		free(model->classes[i].groups);
-		free(model->classes[i].ports);
 		free(model->classes[i].selected);
 		free(model->classes[i].rights);
+		free(model->classes[i].front_rights);
 	}
+	for (size_t i = 0; i < model->n_fronts; i++)
+		free(model->fronts[i].published);
 	for (size_t i = 0; i < model->n_clauses; i++)
 		free(model->clauses[i].meaning);
 	for (size_t i = 0; i < model->n_notes; i++)
@@ -134,6 +202,10 @@ struct model *model_free(struct model *model)
 	free(model->locations);
 	free(model->clauses);
 	free(model->fronts);
+	free(model->published);
+	free(model->port_fronts);
+	taken_free(model->taken);
+	names_free(model->names);
 	free(model->notes);
 	free(model);
 	return NULL;

@@ -20,14 +20,13 @@ enum cause_kind { CAUSE_NETWORK, CAUSE_GROUP, CAUSE_POLICY, CAUSE_ALLOW, CAUSE_P
 struct cause {
 	enum cause_kind kind;
 	size_t index; /* of the policy's allow or block, or the enum policy_bit */
-	const char *name; /* group, network, or who publishes; owned by policy, inventory or model */
+	const char *name; /* group or network; owned by policy, inventory or model */
 };
 
-/* What one class may, or must not, open to another. */
+/* What one class may, or must not, open to another, or to a front. */
 struct right {
-	uint32_t target; /* index of the class */
+	uint32_t target; /* index of the class; of the front, which it opens as a whole */
 	bool deny;
-	bool front; /* ports are published ports, as the client dials them; else the target's own */
 	bool all; /* every protocol and port */
 	bool but_dns; /* with all: but for port 53, which is the resolver's */
 	uint8_t proto;
@@ -40,7 +39,6 @@ struct right {
 /* clang-format off */
 struct class {
 	uint32_t number; /* in the kernel; the same number never means anything else */
-	uint32_t front; /* number of its published ports as a target, 0 without any */
 	unsigned policies;
 	unsigned zones; /* 1 << enum zone */
 	bool resolver;
@@ -50,11 +48,22 @@ struct class {
 	bool isolate; /* its network keeps its containers apart */
 	const char **groups; /* sorted; owned by policy or model */
 	size_t n_groups;
-	struct port_binding *ports;
-	size_t n_ports;
 	uint8_t *selected; /* a byte for each clause of the model: CLAUSE_FROM, CLAUSE_TO */
 	struct right *rights; /* as a source, sorted by target, denials first */
 	size_t n_rights;
+	struct right *front_rights; /* likewise, one for each front that it may, or must not, open */
+	size_t n_front_rights;
+};
+
+/*
+ * Published ports that the same may reach: a target of its own, beside the class of the containers behind it. A container
+ * that publishes a port is no other class for it.
+ */
+struct front {
+	uint32_t number; /* as those of classes, and of no class */
+	uint32_t class; /* index: of what is behind it */
+	struct port_binding port; /* one of them: rights by port do not tell them apart */
+	uint8_t *published; /* a byte for each clause of the model: 1 where the clause publishes them */
 };
 /* clang-format on */
 
@@ -76,25 +85,32 @@ struct location {
 	const struct network *network; /* of a container, or NULL */
 	unsigned zones; /* 1 << enum zone */
 	bool resolver; /* the resolver that the policy word dns means */
+	size_t first_published, n_published; /* its ports in the model's list */
 	size_t rank; /* order of making, for stable names */
 };
 
 #define FRONT_NOBODY UINT32_MAX
 
+/* A port of a location that is published, or will be: once for whatever addresses of this machine. */
+struct published_port {
+	struct port_binding binding;
+	uint32_t front; /* index */
+};
+
 /* A port of this machine that an engine's proxy listens on, or will. Each is there once. */
 struct port_front {
 	struct port_binding binding;
-	uint32_t class; /* index of the container's class; FRONT_NOBODY: it may not be reached by anybody */
+	uint32_t front; /* index; FRONT_NOBODY: it may not be reached by anybody */
 	const struct container *container;
+	const struct location *location; /* where the proxy connects to; NULL: nowhere yet */
 };
 
-/* An allow, a block, or one item of a publish list that is in force now. */
+/* An allow, a block, or what all items of publish lists have in common that publish to the same. */
 struct clause {
 	enum cause_kind kind; /* CAUSE_ALLOW, CAUSE_BLOCK, CAUSE_PUBLISH */
 	const struct grant *grant; /* allow, block */
-	const struct member *publisher; /* publish */
-	const struct publish *publish;
-	bool labelled; /* publish: by a label, not by the policy */
+	const struct publish *publish; /* the first of them */
+	bool labelled; /* publish: by labels only, not by the policy */
 	size_t index; /* in its list of the policy */
 	char *meaning; /* what it says, as text */
 };
@@ -122,15 +138,21 @@ struct model {
 	size_t n_labelled;
 	struct clause *clauses;
 	size_t n_clauses;
-	struct port_front *fronts; /* published ports with the container behind each */
+	struct front *fronts;
 	size_t n_fronts;
+	struct published_port *published; /* of the locations, one after the other */
+	size_t n_published;
+	struct port_front *port_fronts; /* published ports of this machine, with the container behind each */
+	size_t n_port_fronts;
 	struct addr resolver;
 	bool resolver_local;
 	uint32_t host; /* index of this machine's class */
 	uint16_t nat_first, nat_last; /* source ports for what leaves a masqueraded network; 0: there are too few */
 	char **notes; /* sentences for status: names that fit two things, grants that can do nothing */
 	size_t n_notes;
-	void *index; /* location look-up */
+	struct names *names; /* look-up of what the policy names */
+	struct taken *taken; /* of published ports */
+	struct location_index *index; /* of interfaces and locations */
 };
 
 /* Numbers of classes by what they mean, kept from one model to the next: a number is never used for anything else. */
@@ -139,7 +161,7 @@ struct class_book;
 struct class_book *class_book_new(uint32_t first);
 struct class_book *class_book_free(struct class_book *book);
 DEFINE_CLEANUP(struct class_book *, class_book_free)
-/* The number of a meaning, new when it has none yet; 0 without memory. Two in a row: number + 1 is its front's. */
+/* The number of a meaning, new when it has none yet; 0 without memory. */
 uint32_t class_book_number(struct class_book *book, const char *meaning);
 
 /* Errors: -ENOMEM. */
@@ -150,15 +172,18 @@ DEFINE_CLEANUP(struct model *, model_free)
 
 /* The role of an interface by name; ROLE_NONE for an unknown one. */
 enum role model_role(const struct model *model, const char *interface);
+/* The network whose bridge it is, or NULL. */
+const struct network *model_network(const struct model *model, const char *interface);
+
+/* The published port of this machine that an engine's proxy listens on at an address (its own or a wildcard), or NULL. */
+const struct port_front *model_port_front(const struct model *model, const struct addr *addr, uint8_t proto,
+					  uint16_t port);
 
 /* Who is at an address behind an interface ("" for this machine), or NULL. */
 const struct location *model_location(const struct model *model, const char *interface, const struct addr *addr);
 
 /* A name for people: "jellyfin", "rule:home", "internet", "10.0.0.7". The caller's to free. */
 char *location_name(const struct model *model, const struct location *location, const struct addr *addr);
-
-/* Its rights are to be sorted before class_right() reads them: the last step of model_new(). */
-int rights_fill(struct model *model, struct error *error);
 
 /* True when the selector means this location. `block`: as a block reads it, see spr-policy(5). */
 bool selector_fits(const struct model *model, const struct selector *selector, const struct location *location,
@@ -168,10 +193,13 @@ bool selector_fits(const struct model *model, const struct selector *selector, c
 int selector_ambiguous(const struct model *model, const struct selector *selector, struct error *error);
 
 /* The policy's entry for a container: that of its own name before that of its service. NULL without one. */
-const struct member *container_entry(const struct policy *policy, const struct container *container);
+const struct member *container_entry(const struct model *model, const struct container *container);
+
+/* The policy's entry of a kind and name, or NULL: policy_member() without a search. */
+const struct member *model_entry(const struct model *model, enum member_kind kind, const char *name);
 
 /* The groups a location is in: sorted, borrowed names; the array is the caller's. -ENOMEM. */
-int location_groups(const struct location *location, const struct policy *policy, const char ***ret, size_t *ret_n);
-unsigned location_policies(const struct location *location, const struct policy *policy);
+int location_groups(const struct model *model, const struct location *location, const char ***ret, size_t *ret_n);
+unsigned location_policies(const struct model *model, const struct location *location);
 
 #endif

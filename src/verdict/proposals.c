@@ -45,7 +45,7 @@ static bool name_fits(const struct container *container, const char *name)
 /* The entry that there is; else the service, which outlives its containers; else the container's own name. */
 static char *who_of(const struct model *model, const struct container *container)
 {
-	const struct member *entry = container_entry(model->policy, container);
+	const struct member *entry = container_entry(model, container);
 	char *name;
 
 	if (entry)
@@ -144,10 +144,10 @@ static int rights_now(const struct model *model, const struct container *contain
 
 		if (location->container != container)
 			continue;
-		if (first && location_policies(location, model->policy) != ret->policies)
+		if (first && location_policies(model, location) != ret->policies)
 			return 0;
 		first = first ? first : location;
-		ret->policies = location_policies(first, model->policy);
+		ret->policies = location_policies(model, first);
 	}
 	if (!first)
 		return 0;
@@ -157,7 +157,7 @@ static int rights_now(const struct model *model, const struct container *contain
 							       .publish = first->entry->publish,
 							       .n_publish = first->entry->n_publish });
 	if (r >= 0)
-		r = location_groups(first, model->policy, &groups, &n);
+		r = location_groups(model, first, &groups, &n);
 	for (size_t i = 0; i < n && r >= 0; i++)
 		r = policy_word_add(&ret->groups, &ret->n_groups, groups[i]);
 	free(groups);
@@ -171,7 +171,7 @@ static int rights_now(const struct model *model, const struct container *contain
 static int find_missing(const struct list *list, const struct container *container, const struct proposal *proposal,
 			struct asked *ret, bool *ret_changes)
 {
-	const struct member *entry = container_entry(list->model->policy, container);
+	const struct member *entry = container_entry(list->model, container);
 	const struct asked *asked = &proposal->asked;
 	struct member now = { .kind = MEMBER_CONTAINER };
 	int known = entry ? 1 : rights_now(list->model, container, &now), r;

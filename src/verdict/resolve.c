@@ -22,15 +22,15 @@ static struct location *location_add(struct model *model, const char *interface,
 static const struct member *entry_of(const struct model *model, const struct network *network,
 				     const struct container *container, const struct endpoint *endpoint)
 {
-	const struct member *found = container ? container_entry(model->policy, container) :
-						 policy_member(model->policy, MEMBER_CONTAINER, endpoint->name);
+	const struct member *found = container ? container_entry(model, container) :
+						 model_entry(model, MEMBER_CONTAINER, endpoint->name);
 	const struct labelled *labelled = container && !found ? labelled_of(model, container) : NULL;
 
 	if (labelled)
 		return &labelled->asked.entry;
 	if (found || (container && container->image_labels))
 		return found;
-	return policy_member(model->policy, MEMBER_NETWORK, network->name);
+	return model_entry(model, MEMBER_NETWORK, network->name);
 }
 
 static int add_endpoint(struct model *model, const struct endpoint *endpoint)
@@ -215,9 +215,11 @@ int model_new(const struct policy *policy, const struct inventory *inventory, st
 		return error_memory(error);
 	model->policy = policy;
 	model->inventory = inventory;
-	if (roles_fill(model) < 0 || labelled_fill(model) < 0 || clauses_fill(model, now, error) < 0 ||
-	    locations_fill(model) < 0 || classes_fill(model, book) < 0 || model_index(model) < 0 ||
-	    fronts_fill(model) < 0 || rights_fill(model, error) < 0)
+	if (roles_fill(model) < 0 || names_fill(model) < 0 || labelled_fill(model) < 0 || clauses_fill(model, now) < 0)
+		return error_memory(error);
+	names_meet(model);
+	if (locations_fill(model) < 0 || classes_fill(model, book) < 0 || model_index(model) < 0 ||
+	    fronts_fill(model, book) < 0 || rights_fill(model) < 0)
 		return error_memory(error);
 	nat_ports_fill(model);
 	*ret = TAKE_PTR(model);

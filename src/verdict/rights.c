@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "verdict/resolve.h"
 #include "verdict/verdict.h"
 
 /* Rights are written clause by clause, group by group, over the classes they concern: never pair by pair. */
@@ -41,20 +42,75 @@ static bool eligible(const struct class *from, const struct class *to)
 	return (!from->internal && !to->internal) || same_network(from, to);
 }
 
-static int add_networks(struct model *model)
+/* Classes by a word of theirs, so that those with the same one stand together. */
+struct worded {
+	const char *word;
+	uint32_t class;
+};
+
+struct words {
+	struct worded *items;
+	size_t n;
+};
+
+static int word_add(struct words *words, const char *word, size_t class)
 {
+	struct worded *slot = ARRAY_ADD(words->items, words->n);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = (struct worded){ word, (uint32_t) class };
+	return 0;
+}
+
+static int worded_compare(const void *a, const void *b)
+{
+	const struct worded *left = a, *right = b;
+	int order = strcmp(left->word, right->word);
+
+	return order ? order : left->class < right->class ? -1 : left->class > right->class;
+}
+
+/* Calls `pair` with each two classes that have a word in common, also one with itself. */
+static int words_pair(struct model *model, struct words *words,
+		      int (*pair)(struct model *model, size_t from, size_t to, const char *word))
+{
+	size_t first = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < model->n_classes; i++)
-		for (size_t k = 0; k < model->n_classes && r >= 0; k++) {
-			const struct class *from = &model->classes[i], *to = &model->classes[k];
-
-			if (same_network(from, to) && !from->isolate && eligible(from, to))
-				r = right_add(model, i, k,
-					      &(struct right){ .all = true,
-							       .cause = { CAUSE_NETWORK, 0, from->network } });
+	if (words->n)
+		qsort(words->items, words->n, sizeof(*words->items), worded_compare);
+	for (size_t i = 0; i < words->n && r >= 0; i++) {
+		if (strcmp(words->items[first].word, words->items[i].word) != 0)
+			first = i;
+		for (size_t k = first; k < words->n && r >= 0; k++) {
+			if (strcmp(words->items[k].word, words->items[i].word) != 0)
+				break;
+			r = pair(model, words->items[i].class, words->items[k].class, words->items[i].word);
 		}
+	}
+	free(words->items);
 	return r;
+}
+
+static int pair_network(struct model *model, size_t from, size_t to, const char *network)
+{
+	if (!eligible(&model->classes[from], &model->classes[to]))
+		return 0;
+	return right_add(model, from, to, &(struct right){ .all = true, .cause = { CAUSE_NETWORK, 0, network } });
+}
+
+static int add_networks(struct model *model)
+{
+	struct words words = { 0 };
+
+	for (size_t i = 0; i < model->n_classes; i++)
+		if (model->classes[i].container && !model->classes[i].isolate &&
+		    word_add(&words, model->classes[i].network, i) < 0) {
+			free(words.items);
+			return -ENOMEM;
+		}
+	return words_pair(model, &words, pair_network);
 }
 
 static const char *common_group(const struct class *a, const struct class *b)
@@ -72,20 +128,27 @@ static const char *common_group(const struct class *a, const struct class *b)
 	return NULL;
 }
 
+/* Two that share more than one group have one right. */
+static int pair_group(struct model *model, size_t from, size_t to, const char *group)
+{
+	const struct class *left = &model->classes[from], *right = &model->classes[to];
+
+	if (!eligible(left, right) || strcmp(common_group(left, right), group) != 0)
+		return 0;
+	return right_add(model, from, to, &(struct right){ .all = true, .cause = { CAUSE_GROUP, 0, group } });
+}
+
 static int add_groups(struct model *model)
 {
-	int r = 0;
+	struct words words = { 0 };
 
 	for (size_t i = 0; i < model->n_classes; i++)
-		for (size_t k = 0; model->classes[i].n_groups && k < model->n_classes && r >= 0; k++) {
-			const struct class *from = &model->classes[i], *to = &model->classes[k];
-			const char *group = eligible(from, to) ? common_group(from, to) : NULL;
-
-			if (group)
-				r = right_add(model, i, k,
-					      &(struct right){ .all = true, .cause = { CAUSE_GROUP, 0, group } });
-		}
-	return r;
+		for (size_t k = 0; k < model->classes[i].n_groups; k++)
+			if (word_add(&words, model->classes[i].groups[k], i) < 0) {
+				free(words.items);
+				return -ENOMEM;
+			}
+	return words_pair(model, &words, pair_group);
 }
 
 static const struct {
@@ -125,23 +188,33 @@ static int add_dns(struct model *model, size_t from, size_t to)
 	return r;
 }
 
+static int add_policies_to(struct model *model, size_t to)
+{
+	const struct class *target = &model->classes[to];
+	int r = 0;
+
+	for (size_t i = 0; i < model->n_classes && r >= 0; i++) {
+		const struct class *from = &model->classes[i];
+
+		if (!from->policies)
+			continue;
+		if (eligible(from, target))
+			r = add_zone_policies(model, i, to);
+		if (r >= 0 && target->resolver && !from->internal && !is_out(target) &&
+		    (from->policies & POLICY_QUARANTINE || (from->policies & POLICY_DNS && !is_out(from))))
+			r = add_dns(model, i, to);
+	}
+	return r;
+}
+
+/* Few are in a zone. */
 static int add_policies(struct model *model)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < model->n_classes; i++) {
-		unsigned policies = model->classes[i].policies;
-
-		for (size_t k = 0; policies && k < model->n_classes && r >= 0; k++) {
-			const struct class *from = &model->classes[i], *to = &model->classes[k];
-
-			if (eligible(from, to))
-				r = add_zone_policies(model, i, k);
-			if (r >= 0 && to->resolver && !from->internal && !is_out(to) &&
-			    (policies & POLICY_QUARANTINE || (policies & POLICY_DNS && !is_out(from))))
-				r = add_dns(model, i, k);
-		}
-	}
+	for (size_t i = 0; i < model->n_classes && r >= 0; i++)
+		if (model->classes[i].zones || model->classes[i].resolver)
+			r = add_policies_to(model, i);
 	return r;
 }
 
@@ -176,11 +249,6 @@ static int add_clause(struct model *model, const struct clause *clause, size_t f
 	struct right right = { .deny = clause->kind == CAUSE_BLOCK, .cause = { clause->kind, clause->index, NULL } };
 	int r = 0;
 
-	if (clause->kind == CAUSE_PUBLISH) {
-		right.front = true;
-		right.cause.name = clause->publisher->name;
-		return add_port(model, from, to, &right, &clause->publish->port);
-	}
 	if (clause->grant->n_ports == 0) {
 		right.all = true;
 		return right_add(model, from, to, &right);
@@ -192,9 +260,7 @@ static int add_clause(struct model *model, const struct clause *clause, size_t f
 
 static int add_clauses(struct model *model)
 {
-	int r = 0;
-
-	for (size_t c = 0; c < model->n_clauses; c++)
+	for (size_t c = 0; c < model->n_clauses && model->clauses[c].grant; c++)
 		for (size_t i = 0; i < model->n_classes; i++)
 			for (size_t k = 0; model->classes[i].selected[c] & CLAUSE_FROM && k < model->n_classes; k++) {
 				const struct class *from = &model->classes[i], *to = &model->classes[k];
@@ -203,9 +269,8 @@ static int add_clauses(struct model *model)
 					continue;
 				if (model->clauses[c].kind != CAUSE_BLOCK && !eligible(from, to))
 					continue;
-				r = add_clause(model, &model->clauses[c], i, k);
-				if (r < 0)
-					return r;
+				if (add_clause(model, &model->clauses[c], i, k) < 0)
+					return -ENOMEM;
 			}
 	return 0;
 }
@@ -227,60 +292,95 @@ static int right_compare(const void *a, const void *b)
 	return left->first - right->first;
 }
 
-int rights_fill(struct model *model, struct error *error)
+bool right_covers(const struct right *right, uint8_t proto, uint16_t port)
 {
-	if (add_networks(model) < 0 || add_groups(model) < 0 || add_policies(model) < 0 || add_clauses(model) < 0)
-		return error_memory(error);
-	for (size_t i = 0; i < model->n_classes; i++)
-		if (model->classes[i].n_rights)
-			qsort(model->classes[i].rights, model->classes[i].n_rights, sizeof(struct right),
-			      right_compare);
-	return 0;
-}
-
-static bool port_within(const struct right *right, uint8_t proto, uint16_t port)
-{
+	if (right->all)
+		return !right->but_dns || port != 53 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP);
 	return right->proto == proto && (right->any_port || (port >= right->first && port <= right->last));
 }
 
-bool right_covers(const struct right *right, const struct class *target, bool front, uint8_t proto, uint16_t port)
+static const struct right *rights_of(const struct right *rights, size_t n, uint32_t target)
 {
-	if (right->front && !front)
-		return false;
-	if (right->all)
-		return !right->but_dns || port != 53 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP);
-	if (right->front == front)
-		return port_within(right, proto, port);
-	for (size_t i = 0; i < target->n_ports; i++)
-		if (target->ports[i].proto == proto && target->ports[i].host_port == port &&
-		    port_within(right, proto, target->ports[i].container_port))
-			return true;
-	return false;
-}
-
-static const struct right *rights_of(const struct class *from, uint32_t target)
-{
-	size_t low = 0, high = from->n_rights;
+	size_t low = 0, high = n;
 
 	while (low < high) {
 		size_t middle = (low + high) / 2;
 
-		if (from->rights[middle].target < target)
+		if (rights[middle].target < target)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low < from->n_rights && from->rights[low].target == target ? &from->rights[low] : NULL;
+	return low < n && rights[low].target == target ? &rights[low] : NULL;
 }
 
-const struct right *class_right(const struct model *model, uint32_t from, uint32_t target, bool front, uint8_t proto,
-				uint16_t port)
+const struct right *class_right(const struct model *model, uint32_t from, uint32_t target, uint8_t proto, uint16_t port)
 {
 	const struct class *class = &model->classes[from];
-	const struct right *right = rights_of(class, target);
+	const struct right *right = rights_of(class->rights, class->n_rights, target);
 
 	for (; right && right < class->rights + class->n_rights && right->target == target; right++)
-		if (right_covers(right, &model->classes[target], front, proto, port))
+		if (right_covers(right, proto, port))
 			return right;
 	return NULL;
+}
+
+const struct right *front_right(const struct model *model, uint32_t from, uint32_t front)
+{
+	return rights_of(model->classes[from].front_rights, model->classes[from].n_front_rights, front);
+}
+
+/* The clause that publishes the front to the class, or NULL. */
+static const struct clause *publish_of(const struct model *model, const struct class *from, const struct front *front)
+{
+	if (!eligible(from, &model->classes[front->class]))
+		return NULL;
+	for (size_t c = model->n_clauses; c-- > 0 && !model->clauses[c].grant;)
+		if (front->published[c] && from->selected[c] & CLAUSE_FROM)
+			return &model->clauses[c];
+	return NULL;
+}
+
+/* What holds for a container's own port holds for the published ports that lead to it. */
+static int add_front(struct model *model, size_t from, size_t to)
+{
+	const struct front *front = &model->fronts[to];
+	struct class *class = &model->classes[from];
+	const struct right *own =
+		class_right(model, (uint32_t)from, front->class, front->port.proto, front->port.container_port);
+	const struct clause *clause = own ? NULL : publish_of(model, class, front);
+	struct right *slot;
+
+	if (!own && !clause)
+		return 0;
+	slot = ARRAY_ADD(class->front_rights, class->n_front_rights);
+	if (!slot)
+		return -ENOMEM;
+	*slot = (struct right){ .target = (uint32_t)to, .all = true, .cause = { CAUSE_PUBLISH, 0, NULL } };
+	if (own) {
+		slot->deny = own->deny;
+		slot->cause = own->cause;
+	}
+	return 0;
+}
+
+static int add_fronts(struct model *model)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < model->n_classes; i++)
+		for (size_t k = 0; !(model->classes[i].zones & 1u << ZONE_HOST) && k < model->n_fronts && r >= 0; k++)
+			r = add_front(model, i, k);
+	return r;
+}
+
+int rights_fill(struct model *model)
+{
+	if (add_networks(model) < 0 || add_groups(model) < 0 || add_policies(model) < 0 || add_clauses(model) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < model->n_classes; i++)
+		if (model->classes[i].n_rights)
+			qsort(model->classes[i].rights, model->classes[i].n_rights, sizeof(struct right),
+			      right_compare);
+	return add_fronts(model);
 }

@@ -17,35 +17,18 @@ bool container_named(const struct container *container, const char *name)
 	       strcmp(container->service, slash + 1) == 0;
 }
 
-const struct member *container_entry(const struct policy *policy, const struct container *container)
-{
-	const struct member *found = NULL;
-
-	for (size_t i = 0; i < policy->n_members; i++) {
-		const struct member *member = &policy->members[i];
-
-		if (member->kind != MEMBER_CONTAINER)
-			continue;
-		if (strcmp(member->name, container->name) == 0)
-			return member;
-		if (container_named(container, member->name))
-			found = member;
-	}
-	return found;
-}
-
 /* Whose labels claim an entry but prove nothing is closed, as an entry without anything would make it. */
 static bool is_doubtful(const struct location *location)
 {
 	return location->container && location->container->image_labels && !location->entry;
 }
 
-unsigned location_policies(const struct location *location, const struct policy *policy)
+unsigned location_policies(const struct model *model, const struct location *location)
 {
 	const struct member *entry = location->entry, *network = NULL;
 
 	if (location->labelled)
-		network = policy_member(policy, MEMBER_NETWORK, location->network->name);
+		network = model_entry(model, MEMBER_NETWORK, location->network->name);
 	/* No label opens a network that was closed as a whole. */
 	if (location->labelled && (!location->labelled->asked.has_policies ||
 				   (network && network->policies & (POLICY_DISABLED | POLICY_QUARANTINE))))
@@ -61,14 +44,14 @@ static int text_compare(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-int location_groups(const struct location *location, const struct policy *policy, const char ***ret, size_t *ret_n)
+int location_groups(const struct model *model, const struct location *location, const char ***ret, size_t *ret_n)
 {
 	const struct member *entry = location->entry;
 	const char **groups = NULL;
 	size_t n = 0;
 
 	if (location->network && entry && entry->kind == MEMBER_CONTAINER && !entry->has_groups)
-		entry = policy_member(policy, MEMBER_NETWORK, location->network->name);
+		entry = model_entry(model, MEMBER_NETWORK, location->network->name);
 	for (size_t i = 0; entry && i < entry->n_groups; i++) {
 		const char **slot = ARRAY_ADD(groups, n);
 
@@ -99,7 +82,7 @@ static bool in_group(const struct model *model, const struct location *location,
 	const struct member *entry = location->entry, *network = NULL;
 
 	if (location->network)
-		network = policy_member(model->policy, MEMBER_NETWORK, location->network->name);
+		network = model_entry(model, MEMBER_NETWORK, location->network->name);
 	if (entry && entry->kind == MEMBER_CONTAINER && !entry->has_groups)
 		entry = network;
 	return entry_in_group(entry, name) || (block && location->labelled && entry_in_group(network, name));
@@ -117,8 +100,7 @@ static bool entry_has_tag(const struct member *entry, const char *name)
 static bool has_tag(const struct model *model, const struct location *location, const char *name)
 {
 	return entry_has_tag(location->entry, name) ||
-	       (location->labelled &&
-		entry_has_tag(policy_member(model->policy, MEMBER_NETWORK, location->network->name), name));
+	       (location->labelled && entry_has_tag(model_entry(model, MEMBER_NETWORK, location->network->name), name));
 }
 
 /*
@@ -145,11 +127,11 @@ static bool is_member(const struct location *location, enum member_kind kind, co
 /* What a bare name can mean, as a set of 1 << enum member_kind. */
 static unsigned kinds_named(const struct model *model, const char *name)
 {
+	const struct name *known = names_find(model, name);
 	unsigned kinds = 0;
 
-	for (int kind = 0; kind < _MEMBER_KIND_MAX; kind++)
-		if (policy_member(model->policy, (enum member_kind)kind, name))
-			kinds |= 1u << kind;
+	if (known)
+		return known->kinds;
 	for (size_t i = 0; i < model->inventory->n_networks; i++)
 		if (strcmp(model->inventory->networks[i].name, name) == 0)
 			kinds |= 1u << MEMBER_NETWORK;

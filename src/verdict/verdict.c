@@ -31,15 +31,6 @@ static bool leave_alone(struct decision *decision)
 	return pass(decision);
 }
 
-static const struct network *network_named(const struct model *model, const char *bridge)
-{
-	for (size_t i = 0; i < model->inventory->n_networks; i++)
-		if (model->inventory->networks[i].bridge[0] &&
-		    strcmp(model->inventory->networks[i].bridge, bridge) == 0)
-			return &model->inventory->networks[i];
-	return NULL;
-}
-
 static bool has_role(const struct model *model, const char *interface, enum role role)
 {
 	return model_role(model, interface) == role;
@@ -229,7 +220,7 @@ static bool guard(const struct model *model, const struct packet *packet, struct
 		return false;
 	if (is_muted(model, packet, ret))
 		return true;
-	if (network_named(model, packet->in))
+	if (model_network(model, packet->in))
 		return ret->from ? false : drop(ret, REASON_UNKNOWN_SOURCE);
 	if (has_role(model, packet->in, ROLE_UPLINK))
 		return leads_to_uplink(model, packet) ? false : drop(ret, REASON_SPOOFED);
@@ -238,15 +229,10 @@ static bool guard(const struct model *model, const struct packet *packet, struct
 
 static bool is_published_wild(const struct model *model, const struct packet *packet)
 {
-	for (size_t i = 0; i < model->n_fronts; i++) {
-		const struct port_binding *port = &model->fronts[i].binding;
+	const struct addr any = { .family = packet->dialled.family };
+	const struct port_front *front = model_port_front(model, &any, packet->proto, packet->dialled_port);
 
-		if (model->fronts[i].class != FRONT_NOBODY && port->proto == packet->proto &&
-		    port->host_port == packet->dialled_port && port->host.family == packet->dialled.family &&
-		    addr_is_any(&port->host))
-			return true;
-	}
-	return false;
+	return front && front->front != FRONT_NOBODY;
 }
 
 /* Answers, and those ICMP errors about a flow that nobody opens anything with (not redirects, not source quench). */
@@ -278,51 +264,37 @@ static bool arrival(const struct model *model, const struct packet *packet, stru
 /* The published port that the engine's proxy listens on at the packet's target, or NULL. */
 static const struct port_front *front_at(const struct model *model, const struct packet *packet)
 {
-	const struct port_front *wild = NULL;
-
-	for (size_t i = 0; i < model->n_fronts; i++) {
-		const struct port_binding *port = &model->fronts[i].binding;
-
-		if (port->proto != packet->proto || port->host_port != packet->to_port ||
-		    port->host.family != packet->to.family)
-			continue;
-		if (addr_compare(&port->host, &packet->to) == 0)
-			return &model->fronts[i];
-		if (addr_is_any(&port->host))
-			wild = &model->fronts[i];
-	}
-	return wild;
+	return model_port_front(model, &packet->to, packet->proto, packet->to_port);
 }
 
 static bool may_talk(const struct model *model, const char *bridge)
 {
-	const struct network *network = network_named(model, bridge);
+	const struct network *network = model_network(model, bridge);
 	const struct member *entry;
 
 	if (!network)
 		return false;
-	entry = policy_member(model->policy, MEMBER_NETWORK, network->name);
+	entry = model_entry(model, MEMBER_NETWORK, network->name);
 	return entry && entry->isolate >= 0 ? !entry->isolate : network->icc;
 }
 
-struct aim {
-	bool known, front;
-	uint32_t class;
-};
-
-static struct aim target_of(const struct model *model, const struct packet *packet, struct decision *ret)
+/* The right that the packet's sender has to its target, *ret_known: there is such a target. */
+static const struct right *right_to(const struct model *model, const struct packet *packet, struct decision *ret,
+				    bool *ret_known)
 {
-	const struct port_front *front;
+	const struct port_front *front = packet->out[0] ? NULL : front_at(model, packet);
 
-	if (packet->out[0]) {
-		ret->to = model_location(model, packet->out, &packet->to);
-		return (struct aim){ ret->to != NULL, false, ret->to ? ret->to->class : 0 };
+	*ret_known = true;
+	if (front) {
+		ret->publisher = front->location ? front->location->entry : NULL;
+		return front_right(model, ret->from->class, front->front);
 	}
-	front = front_at(model, packet);
-	if (front)
-		return (struct aim){ true, true, front->class };
-	ret->to = model_location(model, "", &packet->to);
-	return (struct aim){ true, false, ret->to ? ret->to->class : model->host };
+	ret->to = model_location(model, packet->out, &packet->to);
+	*ret_known = ret->to || !packet->out[0];
+	if (!*ret_known)
+		return NULL;
+	return class_right(model, ret->from->class, ret->to ? ret->to->class : model->host, packet->proto,
+			   packet->to_port);
 }
 
 static bool is_dnat(const struct packet *packet)
@@ -330,11 +302,27 @@ static bool is_dnat(const struct packet *packet)
 	return packet->dialled_port != packet->to_port || addr_compare(&packet->dialled, &packet->to) != 0;
 }
 
+/* The right to the published port that NAT led to the container's own. */
+static const struct right *right_to_dialled(const struct model *model, const struct packet *packet,
+					    struct decision *ret)
+{
+	for (size_t i = 0; ret->to && i < ret->to->n_published; i++) {
+		const struct published_port *published = &model->published[ret->to->first_published + i];
+
+		if (published->binding.proto != packet->proto || published->binding.host_port != packet->dialled_port ||
+		    published->binding.container_port != packet->to_port)
+			continue;
+		ret->publisher = ret->to->entry;
+		return front_right(model, ret->from->class, published->front);
+	}
+	return NULL;
+}
+
 /* Chains judge and from-N. */
 static bool judge(const struct model *model, const struct packet *packet, struct decision *ret)
 {
-	struct aim target;
 	bool same = packet->out[0] && strcmp(packet->in, packet->out) == 0 && may_talk(model, packet->in);
+	bool known;
 
 	if (packet->flow == FLOW_INVALID)
 		return drop(ret, REASON_INVALID);
@@ -343,19 +331,15 @@ static bool judge(const struct model *model, const struct packet *packet, struct
 		return drop(ret, REASON_NO_FLOW);
 	if (!ret->from)
 		return drop(ret, REASON_UNKNOWN_SOURCE);
-	target = target_of(model, packet, ret);
-	if (target.known)
-		ret->right = class_right(model, ret->from->class, target.class, target.front, packet->proto,
-					 packet->to_port);
+	ret->right = right_to(model, packet, ret, &known);
 	if (ret->right && ret->right->deny)
 		return drop(ret, REASON_BLOCKED);
 	if (same || ret->right)
 		return pass(ret);
-	if (!target.known)
+	if (!known)
 		return drop(ret, REASON_UNKNOWN_TARGET);
-	if (is_dnat(packet) && !target.front)
-		ret->right =
-			class_right(model, ret->from->class, target.class, true, packet->proto, packet->dialled_port);
+	if (is_dnat(packet) && packet->out[0])
+		ret->right = right_to_dialled(model, packet, ret);
 	if (!ret->right || ret->right->deny)
 		return drop(ret, REASON_NO_GRANT);
 	return pass(ret);

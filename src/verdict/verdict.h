@@ -35,6 +35,7 @@ struct decision {
 	enum reason reason; /* REASON_NONE when accepted */
 	const struct right *right; /* what decided, where a right or a block did; in the model */
 	const struct location *from, *to; /* where known */
+	const struct member *publisher; /* the entry that publishes it, where that decided */
 	bool left_alone; /* accepted because it is none of spr's business: the machine's own rules decide */
 };
 
@@ -45,11 +46,14 @@ struct decision {
  */
 void verdict(const struct model *model, const struct packet *packet, struct decision *ret);
 
-/* The right between two classes for a port (front: a published port), denials first; NULL when there is none. */
-const struct right *class_right(const struct model *model, uint32_t from, uint32_t target, bool front, uint8_t proto,
+/* The right between two classes for a port, denials first; NULL when there is none. */
+const struct right *class_right(const struct model *model, uint32_t from, uint32_t target, uint8_t proto,
 				uint16_t port);
 
-/* True when the right covers it. A right to a container's own port covers the published ports that lead to it. */
-bool right_covers(const struct right *right, const struct class *target, bool front, uint8_t proto, uint16_t port);
+/* The right of a class to a front, NULL when there is none. */
+const struct right *front_right(const struct model *model, uint32_t from, uint32_t front);
+
+/* True when the right covers the port; what it leads to is not asked. */
+bool right_covers(const struct right *right, uint8_t proto, uint16_t port);
 
 #endif

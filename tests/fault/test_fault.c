@@ -338,7 +338,7 @@ static int run_names(const void *data, char **ret_text)
 
 		if (!label || !name)
 			return -ENOMEM;
-		if (location_groups(location, model->policy, &groups, &n) < 0) {
+		if (location_groups(model, location, &groups, &n) < 0) {
 			NEED(groups == UNTOUCHED);
 			return -ENOMEM;
 		}

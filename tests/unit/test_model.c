@@ -163,7 +163,6 @@ static void test_numbers(void **state)
 		assert_int_not_equal(jelly[0], jelly[i]);
 	assert_int_not_equal(jelly[4], jelly[5]);
 	assert_int_not_equal(jelly[2], db[2]); /* different networks */
-	assert_int_not_equal(jelly[0], web[0]); /* published ports */
 }
 
 /* Two containers that only their names tell apart are one class; a front's number is nobody else's. */
@@ -184,12 +183,12 @@ static void test_classes(void **state)
 	}
 	world_free(&world);
 	world = world_new(machine, "", NULL, NOW);
-	for (size_t i = 0; i < world.model->n_classes; i++)
-		for (size_t k = 0; k < world.model->n_classes; k++) {
-			assert_true(i == k || world.model->classes[i].number != world.model->classes[k].number);
-			assert_true(!world.model->classes[i].front ||
-				    world.model->classes[i].front != world.model->classes[k].number);
-		}
+	for (size_t i = 0; i < world.model->n_classes; i++) {
+		for (size_t k = 0; k < i; k++)
+			assert_int_not_equal(world.model->classes[i].number, world.model->classes[k].number);
+		for (size_t k = 0; k < world.model->n_fronts; k++)
+			assert_int_not_equal(world.model->classes[i].number, world.model->fronts[k].number);
+	}
 	world_free(&world);
 }
 
@@ -204,19 +203,21 @@ static void test_ports_before_start(void **state)
 		PLACE " port=0.0.0.0:80:80/tcp port=[::]:80:80/tcp",
 	};
 	_cleanup_(class_book_freep) struct class_book *book = class_book_new(1);
-	uint32_t number = 0;
+	uint32_t number = 0, front = 0;
 
 	for (size_t i = 0; i < ELEMENTSOF(machines); i++) {
 		struct world world = world_new(machines[i], "", book, 0);
 		const struct class *class = &world.model->classes[world.model->locations[0].class];
 
-		assert_int_equal(world.model->n_fronts, 2);
+		assert_int_equal(world.model->n_port_fronts, 2);
+		assert_int_equal(world.model->port_fronts[0].front, 0);
+		assert_int_equal(world.model->port_fronts[1].front, 0);
+		assert_int_equal(world.model->n_fronts, 1);
 		assert_int_equal(world.model->fronts[0].class, world.model->locations[0].class);
-		assert_int_equal(world.model->fronts[1].class, world.model->locations[0].class);
-		assert_int_equal(class->n_ports, 1);
-		assert_int_equal(class->front, class->number + 1);
 		number = number ? number : class->number;
+		front = front ? front : world.model->fronts[0].number;
 		assert_int_equal(class->number, number);
+		assert_int_equal(world.model->fronts[0].number, front);
 		world_free(&world);
 	}
 }

@@ -310,7 +310,7 @@ static void test_ports_of_nobody(void **state)
 	assert_int_equal(elements_with(ruleset, "wild4", 0xffff), 1);
 	assert_int_equal(elements_with(ruleset, "bound4", 0xffff), 1);
 	assert_int_equal(ruleset_set(ruleset, "published4")->n_elements, 0);
-	assert_int_equal(ruleset_set(ruleset, "fronts")->n_elements, 0);
+	assert_int_equal(ruleset_set(ruleset, "dialled4")->n_elements, 0);
 	world_free(&world);
 }
 
