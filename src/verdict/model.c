@@ -8,7 +8,10 @@
 #include "verdict/resolve.h"
 #include "verdict/zones.h"
 
-/* Look-up of single addresses; ranges of an interface stand together in model->locations and are searched in turn. */
+/*
+ * Look-up of single addresses, made when it is first asked for: most models are only compiled. Ranges of an interface
+ * stand together in model->locations and are searched in turn.
+ */
 struct spot {
 	struct {
 		char interface[IFNAMSIZ];
@@ -26,22 +29,20 @@ struct named {
 };
 
 struct location_index {
-	struct spot *spots;
+	struct spot *spots; /* what the table is made of, one for each single location */
+	struct spot *table;
 	struct named *interfaces;
 	size_t first_range; /* locations from here on are ranges */
 };
 
 static void index_free(struct location_index *index)
 {
-	struct spot *spot, *next;
 	struct named *named, *next_named;
 
 	if (!index)
 		return;
-	HASH_ITER(hh, index->spots, spot, next) {
-		HASH_DEL(index->spots, spot);
-		free(spot);
-	}
+	HASH_CLEAR(hh, index->table);
+	free(index->spots);
 	HASH_ITER(hh, index->interfaces, named, next_named) {
 		HASH_DEL(index->interfaces, named);
 		free(named);
@@ -104,38 +105,59 @@ int model_index(struct model *model)
 	if (!index)
 		return -ENOMEM;
 	model->index = index;
-	if (index_interfaces(model) < 0)
-		return -ENOMEM;
-	while (index->first_range < model->n_locations && model->locations[index->first_range].single) {
-		const struct location *location = &model->locations[index->first_range];
-		struct spot *spot = calloc(1, sizeof(*spot)), *old;
+	while (index->first_range < model->n_locations && model->locations[index->first_range].single)
+		index->first_range++;
+	return index_interfaces(model);
+}
 
-		if (!spot)
-			return -ENOMEM;
-		memcpy(spot->key.interface, location->interface, IFNAMSIZ);
-		spot->key.addr = location->range.first;
-		spot->location = index->first_range++;
-		HASH_REPLACE(hh, index->spots, key, sizeof(spot->key), spot, old);
-		free(old);
-		if (!spot->hh.tbl) {
-			free(spot);
-			return -ENOMEM;
-		}
+/* False without memory. Of two at one address the later one counts. */
+static bool index_locations(const struct model *model)
+{
+	struct location_index *index = model->index;
+
+	if (index->spots)
+		return true;
+	index->spots = calloc(index->first_range + 1, sizeof(*index->spots));
+	for (size_t i = 0; index->spots && i < index->first_range; i++) {
+		struct spot *spot = &index->spots[i], *old;
+
+		memcpy(spot->key.interface, model->locations[i].interface, IFNAMSIZ);
+		spot->key.addr = model->locations[i].range.first;
+		spot->location = i;
+		HASH_REPLACE(hh, index->table, key, sizeof(spot->key), spot, old);
+		if (spot->hh.tbl)
+			continue;
+		HASH_CLEAR(hh, index->table);
+		free(index->spots);
+		index->spots = NULL;
 	}
-	return 0;
+	return index->spots;
+}
+
+static const struct location *single_location(const struct model *model, const char *interface, const struct addr *addr)
+{
+	struct spot key = { 0 }, *spot;
+
+	if (!index_locations(model)) {
+		for (size_t i = model->index->first_range; i-- > 0;)
+			if (addr_compare(&model->locations[i].range.first, addr) == 0 &&
+			    strcmp(model->locations[i].interface, interface) == 0)
+				return &model->locations[i];
+		return NULL;
+	}
+	snprintf(key.key.interface, IFNAMSIZ, "%s", interface);
+	key.key.addr = *addr;
+	HASH_FIND(hh, model->index->table, &key.key, sizeof(key.key), spot);
+	return spot ? &model->locations[spot->location] : NULL;
 }
 
 const struct location *model_location(const struct model *model, const char *interface, const struct addr *addr)
 {
-	const struct location_index *index = model->index;
-	struct spot key = { 0 }, *spot;
+	const struct location *location = single_location(model, interface, addr);
 
-	snprintf(key.key.interface, IFNAMSIZ, "%s", interface);
-	key.key.addr = *addr;
-	HASH_FIND(hh, index->spots, &key.key, sizeof(key.key), spot);
-	if (spot)
-		return &model->locations[spot->location];
-	for (size_t i = index->first_range; i < model->n_locations; i++)
+	if (location)
+		return location;
+	for (size_t i = model->index->first_range; i < model->n_locations; i++)
 		if (range_contains(&model->locations[i].range, addr) &&
 		    strcmp(model->locations[i].interface, interface) == 0)
 			return &model->locations[i];
