@@ -79,6 +79,7 @@ struct daemon {
 	unsigned grace_turns; /* connections that may still be turned round */
 	time_t clock_seen; /* when expiries were last looked at */
 	struct port_bits ports_seen; /* busy ones, at the last look */
+	struct port_bits shadowed; /* the services' ports that no flow of a container has any more */
 	bool cut_again; /* ending flows failed in part */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
@@ -102,10 +103,10 @@ int daemon_repair(struct daemon *daemon, struct error *error);
 bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
 /*
- * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port.
- * Returns how many of the former, or a negative errno.
+ * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port; with
+ * addresses only those that one of them is an end of. Returns how many of the former, or a negative errno.
  */
-int flows_cut(struct daemon *daemon, struct error *error);
+int flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, struct error *error);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
 int flows_cut_sessions(struct daemon *daemon, struct error *error);
 /* Hears the ended flows again that the model accepts now. */

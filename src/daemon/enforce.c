@@ -52,13 +52,36 @@ static int renew_model(struct daemon *daemon, struct error *error)
 	return 0;
 }
 
+/* Whose flows to look at after a change. */
+struct losers {
+	bool any; /* nobody lost anything: none */
+	struct addr *addrs; /* NULL: everybody's */
+	size_t n;
+};
+
+#define LOSERS_MAX 8 /* of more, going through all flows once is faster */
+
+static void losers_find(struct losers *losers, const struct ruleset *from, const struct ruleset *to)
+{
+	losers->any = !from || ruleset_tightens(from, to);
+	if (!from || !losers->any || ruleset_losers(from, to, &losers->addrs, &losers->n) <= 0)
+		return;
+	if (losers->n <= LOSERS_MAX)
+		return;
+	free(losers->addrs);
+	losers->addrs = NULL;
+	losers->n = 0;
+}
+
 /* The rules hold already, for every packet of who opened a flow: what fails here is tried again, and fails no change. */
-static void end_and_restore(struct daemon *daemon, bool tightens)
+static void end_and_restore(struct daemon *daemon, const struct losers *losers)
 {
 	struct error error = { 0 };
 
-	if (tightens || daemon->cut_again) {
-		daemon->cut_again = flows_cut(daemon, &error) < 0;
+	if (losers->any || daemon->cut_again) {
+		bool some = losers->any && !daemon->cut_again;
+
+		daemon->cut_again = flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0, &error) < 0;
 		if (daemon->cut_again)
 			log_warning("flows", "%s: trying again", error.text);
 	}
@@ -70,23 +93,26 @@ int daemon_refresh(struct daemon *daemon, struct error *error)
 {
 	static const struct compile_options options;
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = NULL;
-	bool tightens;
+	struct losers losers = { 0 };
 	int r = renew_model(daemon, error);
 
 	if (r < 0 || !daemon->active || daemon->waiting)
 		return r;
 	r = ruleset_compile(daemon->model, &options, &ruleset, error);
 	if (r >= 0) {
-		tightens = !daemon->ruleset || ruleset_tightens(daemon->ruleset, ruleset);
+		losers_find(&losers, daemon->ruleset, ruleset);
 		r = write_ruleset(daemon, ruleset, error);
 	}
 	note_problem(daemon, r, error);
-	if (r < 0)
+	if (r < 0) {
+		free(losers.addrs);
 		return error_wrap(error, "the kernel keeps the rules from before");
+	}
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);
-	end_and_restore(daemon, tightens);
+	end_and_restore(daemon, &losers);
+	free(losers.addrs);
 	return 0;
 }
 

@@ -31,6 +31,8 @@ struct ruleset *ruleset_free(struct ruleset *ruleset)
 		free(ruleset->sets[i].elements);
 	for (size_t i = 0; i < ruleset->n_strings; i++)
 		free(ruleset->strings[i]);
+	free(ruleset->set_names);
+	free(ruleset->chain_names);
 	free(ruleset->chains);
 	free(ruleset->sets);
 	free(ruleset->strings);
@@ -38,8 +40,42 @@ struct ruleset *ruleset_free(struct ruleset *ruleset)
 	return NULL;
 }
 
+/* Where a name is in an array; good while nothing is added to it. */
+struct ruleset_name {
+	const char *name;
+	size_t at;
+};
+
+static int name_compare(const void *a, const void *b)
+{
+	const struct ruleset_name *left = a, *right = b;
+	int order = strcmp(left->name, right->name);
+
+	return order ? order : left->at < right->at ? -1 : left->at > right->at;
+}
+
+static const struct ruleset_name *name_find(const struct ruleset_name *names, size_t n, const char *name)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (strcmp(names[middle].name, name) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < n && strcmp(names[low].name, name) == 0 ? &names[low] : NULL;
+}
+
 struct chain *ruleset_chain(const struct ruleset *ruleset, const char *name)
 {
+	if (ruleset->chain_names && ruleset->n_chain_names == ruleset->n_chains) {
+		const struct ruleset_name *found = name_find(ruleset->chain_names, ruleset->n_chains, name);
+
+		return found ? &ruleset->chains[found->at] : NULL;
+	}
 	for (size_t i = 0; i < ruleset->n_chains; i++)
 		if (strcmp(ruleset->chains[i].name, name) == 0)
 			return &ruleset->chains[i];
@@ -48,10 +84,34 @@ struct chain *ruleset_chain(const struct ruleset *ruleset, const char *name)
 
 struct set *ruleset_set(const struct ruleset *ruleset, const char *name)
 {
+	if (ruleset->set_names && ruleset->n_set_names == ruleset->n_sets) {
+		const struct ruleset_name *found = name_find(ruleset->set_names, ruleset->n_sets, name);
+
+		return found ? &ruleset->sets[found->at] : NULL;
+	}
 	for (size_t i = 0; i < ruleset->n_sets; i++)
 		if (strcmp(ruleset->sets[i].name, name) == 0)
 			return &ruleset->sets[i];
 	return NULL;
+}
+
+/* Without memory there is no list, and names are searched for. */
+static void names_note(struct ruleset *ruleset)
+{
+	free(ruleset->set_names);
+	free(ruleset->chain_names);
+	ruleset->set_names = calloc(ruleset->n_sets + 1, sizeof(*ruleset->set_names));
+	ruleset->chain_names = calloc(ruleset->n_chains + 1, sizeof(*ruleset->chain_names));
+	ruleset->n_set_names = ruleset->n_sets;
+	ruleset->n_chain_names = ruleset->n_chains;
+	for (size_t i = 0; ruleset->set_names && i < ruleset->n_sets; i++)
+		ruleset->set_names[i] = (struct ruleset_name){ ruleset->sets[i].name, i };
+	for (size_t i = 0; ruleset->chain_names && i < ruleset->n_chains; i++)
+		ruleset->chain_names[i] = (struct ruleset_name){ ruleset->chains[i].name, i };
+	if (ruleset->set_names && ruleset->n_sets)
+		qsort(ruleset->set_names, ruleset->n_sets, sizeof(*ruleset->set_names), name_compare);
+	if (ruleset->chain_names && ruleset->n_chains)
+		qsort(ruleset->chain_names, ruleset->n_chains, sizeof(*ruleset->chain_names), name_compare);
 }
 
 struct chain *ruleset_add_chain(struct ruleset *ruleset, const char *name, enum hook hook, int priority, bool drop)
@@ -193,6 +253,7 @@ void set_join_ports(struct set *set)
 
 void ruleset_finish(struct ruleset *ruleset)
 {
+	names_note(ruleset);
 	for (size_t i = 0; i < ruleset->n_sets; i++) {
 		struct set *set = &ruleset->sets[i];
 		size_t kept = 0;
@@ -273,46 +334,4 @@ int set_diff(const struct set *from, const struct set *to,
 			r = change(true, &to->elements[k++], data);
 	}
 	return r < 0 ? r : 0;
-}
-
-static int count_removed(bool add, const struct element *element, void *data)
-{
-	bool *removed = data;
-
-	if (!add)
-		*removed = true;
-	return 0;
-}
-
-static bool set_denies(const char *name)
-{
-	/* a newly published port takes what a service of this machine may have had */
-	return strncmp(name, "no-", 3) == 0 || strncmp(name, "wild", 4) == 0 || strncmp(name, "bound", 5) == 0 ||
-	       strcmp(name, "disabled") == 0 || strcmp(name, "quarantined") == 0;
-}
-
-bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to)
-{
-	for (size_t i = 0; i < from->n_sets; i++) {
-		const struct set *now = ruleset_set(to, from->sets[i].name);
-		bool removed = false;
-
-		if (!now || (set_denies(now->name) && now->n_elements != from->sets[i].n_elements))
-			return true;
-		set_diff(&from->sets[i], now, count_removed, &removed);
-		if (removed)
-			return true;
-	}
-	for (size_t i = 0; i < to->n_sets; i++)
-		if (set_denies(to->sets[i].name) && !ruleset_set(from, to->sets[i].name))
-			return true;
-	for (size_t i = 0; i < from->n_chains; i++) {
-		const struct chain *now = ruleset_chain(to, from->chains[i].name);
-
-		if (from->chains[i].nat)
-			continue; /* it chooses ports and judges nothing */
-		if (!now || !chain_equal_rules(&from->chains[i], now))
-			return true;
-	}
-	return false;
 }

@@ -157,6 +157,8 @@ struct ruleset {
 	size_t n_sets;
 	char **strings; /* what stmts and elements point to, where it is not static */
 	size_t n_strings;
+	struct ruleset_name *set_names, *chain_names; /* in order, after ruleset_finish(); or NULL */
+	size_t n_set_names, n_chain_names;
 };
 
 struct ruleset *ruleset_new(void);
@@ -206,5 +208,11 @@ int set_diff(const struct set *from, const struct set *to,
 
 /* False only when `to` takes nothing away that `from` let through: elements were merely added to granting sets. */
 bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to);
+
+/*
+ * Whose flows may be what `to` takes away: 1 where these addresses are an end of each (the array is the caller's, the same
+ * address may be there twice), 0 where it may be anybody's. -ENOMEM.
+ */
+int ruleset_losers(const struct ruleset *from, const struct ruleset *to, struct addr **ret, size_t *ret_n);
 
 #endif
