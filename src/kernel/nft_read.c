@@ -366,7 +366,6 @@ static bool same_elements(const struct set *a, const struct set *b)
 static int read_set_once(struct nft *nft, struct walk *walk)
 {
 	struct set *set = &walk->set->set;
-	struct ruleset sorted = { .sets = set, .n_sets = 1 };
 	int r;
 
 	set->elements = NULL;
@@ -375,7 +374,7 @@ static int read_set_once(struct nft *nft, struct walk *walk)
 	if (r == -EINTR && walk->owned) /* others changed something, which is not this */
 		r = 0;
 	if (r == 0)
-		ruleset_finish(&sorted);
+		set_sort(set);
 	return r;
 }
 

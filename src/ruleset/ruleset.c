@@ -251,21 +251,24 @@ void set_join_ports(struct set *set)
 	set->n_elements = kept + 1;
 }
 
+void set_sort(struct set *set)
+{
+	size_t kept = 0;
+
+	if (set->n_elements == 0)
+		return;
+	qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
+	for (size_t i = 1; i < set->n_elements; i++)
+		if (element_compare(&set->elements[kept], &set->elements[i]) != 0)
+			set->elements[++kept] = set->elements[i];
+	set->n_elements = kept + 1;
+}
+
 void ruleset_finish(struct ruleset *ruleset)
 {
 	names_note(ruleset);
-	for (size_t i = 0; i < ruleset->n_sets; i++) {
-		struct set *set = &ruleset->sets[i];
-		size_t kept = 0;
-
-		if (set->n_elements == 0)
-			continue;
-		qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
-		for (size_t k = 1; k < set->n_elements; k++)
-			if (element_compare(&set->elements[kept], &set->elements[k]) != 0)
-				set->elements[++kept] = set->elements[k];
-		set->n_elements = kept + 1;
-	}
+	for (size_t i = 0; i < ruleset->n_sets; i++)
+		set_sort(&ruleset->sets[i]);
 }
 
 static bool same_name(const char *a, const char *b)

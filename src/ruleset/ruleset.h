@@ -189,7 +189,10 @@ size_t key_offset(const struct set *set, size_t i);
 /* Joins port ranges that touch or overlap in a set of (something . port): the kernel wants them disjoint. */
 void set_join_ports(struct set *set);
 
-/* Sorts elements and removes doubles; a ruleset is compared and written only after it. */
+/* Sorts elements and removes doubles. */
+void set_sort(struct set *set);
+
+/* The same for each set, and notes where names are; a ruleset is compared and written only after it. */
 void ruleset_finish(struct ruleset *ruleset);
 
 /* As nft text that `nft -f` reads: "table inet NAME { ... }". */
