@@ -20,6 +20,13 @@
 
 #define NOW 1800000000
 
+/* What a count of instructions depends on, besides the code. */
+#if defined(__SANITIZE_ADDRESS__) || !defined(__OPTIMIZE__)
+#define BUILT "not as it is installed"
+#else
+#define BUILT __VERSION__
+#endif
+
 static void must(int r, const struct error *error)
 {
 	if (r >= 0)
@@ -143,8 +150,8 @@ int main(int argc, char **argv)
 		check_indexes(world.inventory);
 		write_rules(ruleset, hold);
 	}
-	printf("{\"locations\": %zu, \"classes\": %zu, \"elements\": %zu, \"changes\": %zu}\n",
-	       world.model->n_locations, world.model->n_classes, count_elements(ruleset), changes);
+	printf("{\"built\": \"%s\", \"locations\": %zu, \"classes\": %zu, \"elements\": %zu, \"changes\": %zu}\n",
+	       BUILT, world.model->n_locations, world.model->n_classes, count_elements(ruleset), changes);
 	fflush(stdout);
 	while (hold && getchar() != EOF)
 		;
