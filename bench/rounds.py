@@ -5,6 +5,7 @@ import statistics
 
 import places
 
+SLOW = {"connect": 4, "ping": 4} # of these there are few in a turn: so many times longer ones
 PACKETS = ("udp", "frames", "oneway", "ping") # kinds whose operations are packets, which must all arrive
 
 
@@ -41,7 +42,8 @@ class Outcome:
 def measure(options, standing, way, kind, size=18, flows=1, sources=1):
     """`standing`: {name: place}, the base first."""
     jobs = [places.job(place, way, kind, size, flows, sources) for place in standing.values()]
-    results = places.run_traffic(options.build, jobs, options.rounds, options.milliseconds, options.cpu)
+    results = places.run_traffic(options.build, jobs, options.rounds, options.milliseconds * SLOW.get(kind, 1),
+                                 options.cpu)
     names = list(standing)
     for result in results:
         if kind in PACKETS and result["delivered"] < 0.99 * result["operations"]:
