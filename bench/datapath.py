@@ -197,7 +197,7 @@ PARTS = {
     "firewalls": ("Beside other firewalls", METHOD, compare_firewalls),
     "growth": ("With growing size", """
 spr alone, on a router whose containers need no NAT. A hundredth of the members are ranges of addresses, the rest containers;
-those that send and receive are among them. Every container network is a class, and so is each thing that publishes.""", grow),
+those that send and receive are among them. Every container network is a class of its own.""", grow),
     "ways": ("Other ways to match", """
 The files of bench/ways, as small as they can be: only who may reach whom, none of the other checks. From containers to one of
 five addresses on the internet; (c) and (d) list the five, the others have the whole of it in ranges.""", compare_ways),

@@ -24,8 +24,8 @@ Port = collections.namedtuple("Port", "proto outer inner")
 class Town:
     """
     `members` in all: the LAN host, containers, and for each hundred one range of addresses behind lan0. `networks` are as
-    many classes of containers. The first `published` containers publish a TCP port each and have a class each, for
-    their ports are their own. `routed`: no NAT for what the containers send.
+    many classes of containers. The first `published` containers publish a TCP port each, to the LAN. `routed`: no NAT
+    for what the containers send.
     """
 
     def __init__(self, members, networks=5, published=0, routed=True):

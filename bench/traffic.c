@@ -348,17 +348,13 @@ static uint64_t connect_burst(struct job *job)
 
 static void stream_open(struct job *job)
 {
-	job->receiver = listen_at(job, SOCK_STREAM);
-	enter(job->source);
-	for (unsigned i = 0; i < job->flows; i++) {
-		int far;
+	int listener = listen_at(job, SOCK_STREAM);
 
-		if (!dial(job, &job->senders[i], &far)) {
-			closed(job);
-		}
-		close(job->receiver);
-		job->receiver = far;
-	}
+	job->receiver = listener;
+	enter(job->source);
+	if (!dial(job, &job->senders[0], &job->receiver))
+		closed(job);
+	close(listener);
 }
 
 /* An operation is a kilobyte that arrived. */
