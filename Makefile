@@ -16,6 +16,9 @@ UP_FLAGS =
 # make deb: another version than that of debian/changelog
 DEB_VERSION =
 
+# make bench: --long, names of parts; see bench/run --help
+BENCH_FLAGS =
+
 # make fuzz: for each fuzzer
 SECONDS = 60
 
@@ -87,13 +90,21 @@ soak:
 	SPR_SOAK=1 SPR_FAULTS_TABLE=$(abspath docs/faults.md) tests/run --build $(BUILD) soak deb
 	@$(give_back)
 
+# docs/figures.md; BENCH_FLAGS and the parts are those of bench/run
+bench:
+	@tools/install-deps test
+	@tools/configure $(BUILD) tests=true
+	ninja -C $(BUILD)
+	bench/run --build $(BUILD) $(BENCH_FLAGS)
+	@$(give_back)
+
 lint:
 	@tools/install-deps lint
 	tests/run --build $(BUILD) lint
 
 format:
 	@tools/install-deps lint
-	find src tests -name '*.[ch]' -exec clang-format -i {} +
+	find src tests bench -name '*.[ch]' -exec clang-format -i {} +
 
 fuzz:
 	@tools/install-deps fuzz
@@ -102,4 +113,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all configured programs install up down uninstall deb test test-vm soak demo lint format fuzz clean
+.PHONY: all configured programs install up down uninstall deb test test-vm soak demo bench lint format fuzz clean

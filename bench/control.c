@@ -153,8 +153,8 @@ int main(int argc, char **argv)
 	refresh(&engine);
 	for (size_t i = 0; i < engine.ruleset->n_sets; i++)
 		elements += engine.ruleset->sets[i].n_elements;
-	printf("{\"members\": %u, \"networks\": %u, \"published\": %u, \"classes\": %zu, \"elements\": %zu", engine.town.members,
-	       engine.town.networks, engine.town.published, engine.model->n_classes, elements);
+	printf("{\"members\": %u, \"networks\": %u, \"published\": %u, \"classes\": %zu, \"elements\": %zu",
+	       engine.town.members, engine.town.networks, engine.town.published, engine.model->n_classes, elements);
 	printf(", \"full\": {\"ms\": %.3f, \"model\": %.3f, \"compile\": %.3f, \"write\": %.3f}", now_ms() - began,
 	       engine.model_ms, engine.compile_ms, engine.write_ms);
 	printf(", \"resident_kb\": %ld", resident_kb());

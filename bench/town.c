@@ -156,8 +156,7 @@ struct inventory *town_inventory(const struct town *town)
 	MUST(inventory);
 	add_interface(inventory, 1, print("lo"), "", (const char *const[]){ "127.0.0.1/8", NULL });
 	add_interface(inventory, 2, print("eth0"), "", (const char *const[]){ "198.18.0.2/24", "2600:99::2/64", NULL });
-	add_interface(inventory, 3, print("lan0"), "",
-		      (const char *const[]){ "192.168.8.1/24", "2600:8::1/64", NULL });
+	add_interface(inventory, 3, print("lan0"), "", (const char *const[]){ "192.168.8.1/24", "2600:8::1/64", NULL });
 	way_out = ARRAY_ADD(inventory->routes, inventory->n_routes);
 	MUST(way_out);
 	*way_out = (struct route){ .destination = prefix("0.0.0.0/0"), .interface = 2, .table = 254 };

@@ -24,4 +24,7 @@ for file in tests/fuzz/fuzz_*.c; do
 	name=${file#tests/fuzz/fuzz_}
 	listed "${name%.c}" tests/fuzz/meson.build
 done
+for file in bench/*.c; do
+	listed "${file#bench/}" bench/meson.build
+done
 exit $bad

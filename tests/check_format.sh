@@ -8,4 +8,4 @@ if ! command -v clang-format >/dev/null; then
 	echo "clang-format is not installed"
 	exit 77
 fi
-find src tests -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror
+find src tests bench -name '*.[ch]' -print0 | xargs -0 clang-format --dry-run -Werror

@@ -52,28 +52,31 @@ static const struct chain_text {
 	{ "guard", { NAME(IIFNAME, "lo"), ACCEPT } },
 	{ "guard", { IPV4, NET4(IP_DADDR, 127, 8), GOTO("drop-loopback") } },
 	{ "guard", { IPV4, NET4(IP_SADDR, 127, 8), GOTO("drop-loopback") } },
-	{ "guard", { IPV6, LOOPBACK6(IP6_DADDR), GOTO("drop-loopback") } },
-	{ "guard", { IPV6, LOOPBACK6(IP6_SADDR), GOTO("drop-loopback") } },
 	{ "guard", { IPV4, IS(IP_LSRR, 1), GOTO("drop-source-route") } },
 	{ "guard", { IPV4, IS(IP_SSRR, 1), GOTO("drop-source-route") } },
-	{ "guard", { IPV6, IS(RT_TYPE, 0), GOTO("drop-source-route") } },
 	{ "guard",
 	  { IPV4, IS(FIB_DADDR_TYPE, FIB_BROADCAST), NOT(FIB_DADDR_IIF_TYPE, FIB_BROADCAST), GOTO("drop-broadcast") } },
 	/* what a host sends before it has an address, and what never leaves its link */
 	{ "guard", { IPV4, ANY4(IP_SADDR), PROTO(IPPROTO_UDP), IS(TH_SPORT, 68), IS(TH_DPORT, 67), ACCEPT } },
-	{ "guard", { IPV6, ANY6(IP6_SADDR), PROTO(IPPROTO_ICMPV6), IN("unaddressed", ICMPV6_TYPE), ACCEPT } },
-	{ "guard", { IPV6, LINK_LOCAL6(IP6_SADDR), ACCEPT } },
+	{ "guard", { IPV6, JUMP("guard-ipv6") } },
 	{ "guard", { IN("bridges", IIFNAME), GOTO("guard-container") } },
 	{ "guard", { IN("muted_interfaces", IIFNAME), JUMP("guard-muted") } },
 	{ "guard", { IN("uplink_names", IIFNAME), GOTO("guard-uplink") } },
 	{ "guard", { IS(FIB_SADDR_IIF_OIF, 0), GOTO("drop-spoofed") } },
 	{ "guard", { ACCEPT } },
 
+	{ "guard-ipv6", { IPV6, LOOPBACK6(IP6_DADDR), GOTO("drop-loopback") } },
+	{ "guard-ipv6", { IPV6, LOOPBACK6(IP6_SADDR), GOTO("drop-loopback") } },
+	{ "guard-ipv6", { IPV6, IS(RT_TYPE, 0), GOTO("drop-source-route") } },
+	{ "guard-ipv6", { IPV6, ANY6(IP6_SADDR), PROTO(IPPROTO_ICMPV6), IN("unaddressed", ICMPV6_TYPE), ACCEPT } },
+	{ "guard-ipv6", { IPV6, LINK_LOCAL6(IP6_SADDR), ACCEPT } },
+
 	{ "guard-uplink", { NOT_IN("uplinks", FIB_SADDR_OIF), GOTO("drop-spoofed") } },
 	{ "guard-uplink", { ACCEPT } },
 
-	{ "guard-container", { JUMP("guard-muted") } },
 	{ "guard-container", { JUMP("source") } },
+	{ "guard-container", { IN("disabled", PRIORITY), GOTO("drop-disabled") } },
+	{ "guard-container", { IN("quarantined", PRIORITY), GOTO("guard-quarantine") } },
 	{ "guard-container", { IS(PRIORITY, NONE), GOTO("drop-unknown-source") } },
 	{ "guard-container", { SET_PRIORITY(NONE), ACCEPT } },
 
@@ -91,8 +94,7 @@ static const struct chain_text {
 
 	{ "arrival", { NAME(IIFNAME, "lo"), ACCEPT } },
 	{ "arrival", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
-	{ "arrival", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
-	{ "arrival", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
+	{ "arrival", { BITS(CT_STATE, CT_RELATED), JUMP("errors") } },
 	{ "arrival", { NOT(FIB_DADDR_TYPE, FIB_LOCAL), ACCEPT } },
 	{ "arrival", { IS(FIB_DADDR_IIF_TYPE, FIB_LOCAL), ACCEPT } },
 	{ "arrival",
@@ -105,20 +107,25 @@ static const struct chain_text {
 	{ "arrival", { IPV6, IN("published6", L4PROTO, TH_DPORT), ACCEPT } },
 	{ "arrival", { GOTO("drop-other-interface") } },
 
+	/* errors about a flow that is known */
+	{ "errors", { PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
+	{ "errors", { PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
+
 	{ "forward", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
 	{ "forward", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), GOTO("accept-reply") } },
-	{ "forward",
-	  { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), GOTO("accept-reply") } },
-	{ "forward",
-	  { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE),
-	    GOTO("accept-reply") } },
+	{ "forward", { BITS(CT_STATE, CT_RELATED), JUMP("forward-errors") } },
 	{ "forward", { IN("kept", IIFNAME), IN("kept", OIFNAME), ACCEPT } },
 	{ "forward", { IN("alike", IIFNAME, OIFNAME), ACCEPT } },
-	{ "forward",
-	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("neighbour", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
-	{ "forward",
-	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward", { IPV6, PROTO(IPPROTO_ICMPV6), JUMP("forward-icmpv6") } },
 	{ "forward", { GOTO("judge") } },
+
+	{ "forward-errors", { PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), GOTO("accept-reply") } },
+	{ "forward-errors", { PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), GOTO("accept-reply") } },
+
+	{ "forward-icmpv6",
+	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("neighbour", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	{ "forward-icmpv6",
+	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
 
 	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
 	/* this machine is never judged: what it still sends in an ended flow must not make it one of its own */
@@ -129,8 +136,7 @@ static const struct chain_text {
 	  { IPV6, IN(SET_CUT6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT),
 	    RENEW(SET_CUT6, ENDED_SECONDS, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT, TH_DPORT), GOTO("drop-ended") } },
 	{ "input", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
-	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
-	{ "input", { BITS(CT_STATE, CT_RELATED), PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
+	{ "input", { BITS(CT_STATE, CT_RELATED), JUMP("errors") } },
 	{ "input", { IN("kept", IIFNAME), JUMP("input-kept") } },
 	{ "input", { PROTO(IPPROTO_ICMPV6), IPV6, IS(IP6_HOPLIMIT, 255), IN("neighbour", ICMPV6_TYPE), ACCEPT } },
 	{ "input", { PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), ACCEPT } },
@@ -163,13 +169,15 @@ static const struct chain_text {
 	{ "judge",
 	  { IPV6, IN(SET_ENDED6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT),
 	    RENEW(SET_ENDED6, ENDED_SECONDS, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
-	{ "judge", { BITS(CT_STATE, CT_INVALID), GOTO("drop-invalid") } },
-	{ "judge",
-	  { BITS(CT_STATE, CT_NEW), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, NO_SYN_MASK, SYN),
-	    NOT_IN("grace", L4PROTO), GOTO("drop-no-flow") } },
+	{ "judge", { BITS(CT_STATE, CT_INVALID | CT_NEW), JUMP("judge-first") } },
 	{ "judge", { JUMP("source") } },
 	{ "judge", { VMAP("classes", PRIORITY) } },
 	{ "judge", { GOTO("drop-unknown-source") } },
+
+	{ "judge-first", { BITS(CT_STATE, CT_INVALID), GOTO("drop-invalid") } },
+	{ "judge-first",
+	  { BITS(CT_STATE, CT_NEW), PROTO(IPPROTO_TCP), MASKED_NOT(TCP_FLAGS, NO_SYN_MASK, SYN),
+	    NOT_IN("grace", L4PROTO), GOTO("drop-no-flow") } },
 
 	/* the class of who sent it: 0 when nobody known */
 	{ "source", { SET_PRIORITY(NONE) } },
@@ -210,10 +218,13 @@ static const struct chain_text {
 	{ "dialled", { IPV4, PROTO(IPPROTO_SCTP), DIALLED("dialled4", IP_DADDR), RETURN } },
 	{ "dialled", { IPV6, PROTO(IPPROTO_SCTP), DIALLED("dialled6", IP6_DADDR), RETURN } },
 
+	/* to where everything may be opened but port 53, which is the resolver's */
+	{ "zone", { IN("dns_protos", L4PROTO), NOT(TH_DPORT, 53), GOTO("accepted") } },
+	{ "zone", { NOT_IN("dns_protos", L4PROTO), GOTO("accepted") } },
+
 	{ "accept-reply", { SET_MARK, ACCEPT } },
 
-	/* what the kernel's forwarding set before us: rt_tos2priority() of net/ipv4/route.c, 0 for IPv6 */
-	{ "restore", { SET_PRIORITY(NONE) } },
+	/* what the kernel's forwarding set before us: rt_tos2priority() of net/ipv4/route.c, 0 but for these */
 	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x08), SET_PRIORITY(2) } },
 	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x10), SET_PRIORITY(6) } },
 	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x18), SET_PRIORITY(4) } },
@@ -238,19 +249,25 @@ static const struct {
 	{ "input", HOOK_INPUT, PRIORITY_JUDGE, true },
 	{ "leave", HOOK_POSTROUTING, PRIORITY_LEAVE, false },
 	{ "source-ports", HOOK_POSTROUTING, PRIORITY_NAT, false, true },
+	{ "guard-ipv6", HOOK_NONE, 0, false },
 	{ "guard-uplink", HOOK_NONE, 0, false },
 	{ "guard-container", HOOK_NONE, 0, false },
 	{ "guard-muted", HOOK_NONE, 0, false },
 	{ "guard-quarantine", HOOK_NONE, 0, false },
+	{ "errors", HOOK_NONE, 0, false },
+	{ "forward-errors", HOOK_NONE, 0, false },
+	{ "forward-icmpv6", HOOK_NONE, 0, false },
 	{ "input-kept", HOOK_NONE, 0, false },
 	{ "input-uplink", HOOK_NONE, 0, false },
 	{ "input-lan", HOOK_NONE, 0, false },
 	{ "judge", HOOK_NONE, 0, false },
+	{ "judge-first", HOOK_NONE, 0, false },
 	{ "source", HOOK_NONE, 0, false },
 	{ "target", HOOK_NONE, 0, false },
 	{ "target-host", HOOK_NONE, 0, false },
 	{ "front", HOOK_NONE, 0, false },
 	{ "dialled", HOOK_NONE, 0, false },
+	{ "zone", HOOK_NONE, 0, false },
 	{ "accepted", HOOK_NONE, 0, false },
 	{ "count", HOOK_NONE, 0, false },
 	{ "accept-reply", HOOK_NONE, 0, false },
@@ -353,7 +370,9 @@ static int add_numbers(struct ruleset *ruleset, const struct model *model)
 	if (connections && r >= 0)
 		r = add_flow_limit(ruleset, connections);
 	if (r >= 0)
-		r = add(ruleset, "accepted", RULE(JUMP("restore")));
+		r = add(ruleset, "accepted", RULE(SET_PRIORITY(NONE)));
+	if (r >= 0)
+		r = add(ruleset, "accepted", RULE(IPV4, MASKED_NOT(IP_DS, 0x18, 0), JUMP("restore")));
 	if (r >= 0)
 		r = add(ruleset, "accepted", RULE(NOT(OIF, 0), SET_MARK, ACCEPT));
 	if (r >= 0)

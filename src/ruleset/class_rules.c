@@ -107,6 +107,8 @@ static int add_list(struct ruleset *ruleset, struct chain *chain, const struct c
 	switch (list) {
 	case LIST_ALL:
 		return chain_add_rule(chain, RULE(IN(name, PRIORITY), GOTO(verdict)));
+	case LIST_ZONES:
+		return chain_add_rule(chain, RULE(IN(name, PRIORITY), JUMP("zone")));
 	case LIST_PROTOS:
 		return chain_add_rule(chain, RULE(IN(name, PRIORITY, L4PROTO), GOTO(verdict)));
 	default:
@@ -114,12 +116,14 @@ static int add_list(struct ruleset *ruleset, struct chain *chain, const struct c
 	}
 }
 
+/* Those by hash first: a set of port ranges costs several times as much. */
 static int add_list_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets, bool deny)
 {
+	static const enum list order[] = { LIST_ALL, LIST_ZONES, LIST_PROTOS, LIST_PORTS };
 	int r = 0;
 
-	for (enum list list = LIST_ALL; list <= LIST_PORTS && r >= 0; list++)
-		r = add_list(ruleset, chain, sets, deny, list);
+	for (size_t i = 0; i < ELEMENTSOF(order) && r >= 0; i++)
+		r = add_list(ruleset, chain, sets, deny, order[i]);
 	return r;
 }
 
@@ -140,32 +144,14 @@ static int add_front_rules(struct ruleset *ruleset, struct chain *chain, const s
 	return add_list(ruleset, chain, sets, false, LIST_ALL);
 }
 
-static int add_zone_rules(struct ruleset *ruleset, struct chain *chain, const struct class_sets *sets)
-{
-	const struct set *set = set_of(ruleset, sets, false, LIST_ZONES);
-	const char *zones = set ? ruleset_string(ruleset, "%s", set->name) : NULL;
-	int r;
-
-	if (!set)
-		return 0;
-	if (!zones)
-		return -ENOMEM;
-	r = chain_add_rule(chain, RULE(NOT_IN("dns_protos", L4PROTO), IN(zones, PRIORITY), GOTO("accepted")));
-	if (r >= 0)
-		r = chain_add_rule(chain, RULE(IN("dns_protos", L4PROTO), NOT(TH_DPORT, 53), IN(zones, PRIORITY),
-					       GOTO("accepted")));
-	return r;
-}
-
 static int add_class_chain(struct ruleset *ruleset, const char *name, const struct class *class,
 			   const struct class_sets *sets)
 {
 	struct chain *chain = ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false);
 
 	if (!chain || chain_add_rule(chain, RULE(JUMP("target"))) < 0 ||
-	    add_list_rules(ruleset, chain, sets, true) < 0 ||
+	    add_list_rules(ruleset, chain, sets, true) < 0 || add_list_rules(ruleset, chain, sets, false) < 0 ||
 	    chain_add_rule(chain, RULE(IN("same", IIFNAME, OIFNAME), GOTO("accepted"))) < 0 ||
-	    add_list_rules(ruleset, chain, sets, false) < 0 || add_zone_rules(ruleset, chain, sets) < 0 ||
 	    chain_add_rule(chain, RULE(IS(PRIORITY, 0), GOTO("drop-unknown-target"))) < 0 ||
 	    add_front_rules(ruleset, chain, class, sets) < 0 || chain_add_rule(chain, RULE(GOTO("drop-no-grant"))) < 0)
 		return -ENOMEM;

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""
+A router of any size, as words: for spr an inventory (in the words of tests/unit/world.c) and a policy, for the other
+firewalls the same networks and containers.
+
+    desk 192.168.8.10 --- lan0 192.168.8.1  the router  192.168.99.2 eth0 --- 192.168.99.1, 50.0.0.1 on the internet
+                 containers on br-0 10.0.0.0/16, br-1 10.1.0.0/16 ... ; only br-0 is there in truth
+"""
+
+import collections
+import ipaddress
+
+LAN_ROUTER, LAN_HOST = "192.168.8.1", "192.168.8.10"
+UP_ROUTER, UP_GATEWAY, INTERNET = "192.168.99.2", "192.168.99.1", "50.0.0.1"
+FIRST_PORT = 1024
+INNER_PORT = 80
+SOURCES_MAX = 1000
+
+Network = collections.namedtuple("Network", "name bridge subnet gateway")
+Container = collections.namedtuple("Container", "name network ip4 ports")
+Port = collections.namedtuple("Port", "proto outer inner")
+
+
+class Town:
+    """
+    `members` in all: the LAN host, containers, and for each hundred one range of addresses behind lan0. `networks` are as
+    many classes of containers. The first `published` containers publish a TCP port each, to the LAN. `routed`: no NAT
+    for what the containers send.
+    """
+
+    def __init__(self, members, networks=5, published=0, routed=True):
+        self.members, self.routed = members, routed
+        self.bits = 16 if networks <= 200 else 12
+        self.networks = [self._network(i) for i in range(networks)]
+        self.ranges = members // 100
+        self.published = published
+        count = max(members - self.ranges - 1, published + 2 * networks)
+        # in the middle of those that publish, and on the network that is there in truth
+        self.target = published // 2 // networks * networks
+        self.containers = [self._container(i) for i in range(count)]
+        first = -(-published // networks) * networks
+        self.source = self.containers[first]
+        # of the same network, address after address
+        self.sources = self.containers[first::networks][:SOURCES_MAX]
+
+    def _network(self, i):
+        subnet = ipaddress.ip_network(f"{ipaddress.ip_address((10 << 24) + (i << self.bits))}/{32 - self.bits}")
+        return Network(f"net{i}", f"br-{i}", str(subnet), str(subnet[1]))
+
+    def _container(self, i):
+        network = self.networks[i % len(self.networks)]
+        first = ipaddress.ip_address(network.gateway)
+        ports = [Port("tcp", FIRST_PORT + i, INNER_PORT)] if i < self.published else []
+        if self.published and i == self.target:
+            ports.append(Port("udp", FIRST_PORT + i, INNER_PORT))
+        return Container(f"c{i}", network, str(first + 1 + i // len(self.networks)), ports)
+
+    def present(self):
+        """The containers that the traffic needs, the sources first: all are on br-0."""
+        return self.sources + [container for container in self.containers[:self.published]
+                               if container.network is self.networks[0]]
+
+    def world(self):
+        lines = [f"interface lan0 {LAN_ROUTER}/24", f"interface eth0 {UP_ROUTER}/24"]
+        lines += [f"bridge {net.bridge} {net.gateway}/{32 - self.bits}" for net in self.networks]
+        lines += [f"route default eth0 {UP_GATEWAY}", "route 100.64.0.0/10 lan0 192.168.8.254", "resolver 9.9.9.9"]
+        mode = "routed" if self.routed else ""
+        lines += [f"network {net.name} {net.bridge} {net.subnet} {mode}" for net in self.networks]
+        for container in self.containers:
+            ports = " ".join(f"port=0.0.0.0:{port.outer}:{port.inner}/{port.proto}" for port in container.ports)
+            lines.append(f"container {container.name} {container.network.name} {container.ip4} {ports}")
+        return "\n".join(lines) + "\n"
+
+    def policy(self, granted=True):
+        """Without the grants, the traffic that is measured must not pass: the control of the bench."""
+        policies = "[wan, dns]" if granted else "[dns]"
+        lines = ["interfaces: [{name: eth0, role: uplink}, {name: lan0, role: lan}]", "groups:"]
+        lines += [f"- {{name: g{i}}}" for i in range(len(self.networks))]
+        lines.append("networks:")
+        lines += [f"- {{name: {net.name}, policies: {policies}, groups: [g{i}]}}" for i, net in enumerate(self.networks)]
+        published = [container for container in self.containers if container.ports]
+        if published:
+            lines.append("containers:")
+        for container in published:
+            items = ", ".join(f"{{port: {port.outer}/{port.proto}, to: [{'lan' if granted else 'upstream'}]}}"
+                              for port in container.ports)
+            lines.append(f"- {{name: {container.name}, policies: [wan, dns], publish: [{items}]}}")
+        lines += ["rules:", f"- {{name: desk, interface: lan0, source: {LAN_HOST}, policies: {policies}}}"]
+        first = ipaddress.ip_address("100.64.0.0")
+        lines += [f"- {{name: r{i}, interface: lan0, source: {first + 32 * i}/28, policies: [dns]}}"
+                  for i in range(self.ranges)]
+        if granted and published and self.routed: # nobody dials a published port there
+            ports = f"{INNER_PORT}/tcp, {INNER_PORT}/udp"
+            lines += ["allow:", f"- {{from: 'rule:desk', to: 'container:{self.containers[self.target].name}', ports: [{ports}]}}"]
+        return "\n".join(lines) + "\n"
