@@ -117,7 +117,7 @@ uint32_t nft_set_flags(const struct set *set)
 	uint32_t flags = 0;
 
 	if (set->interval)
-		flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT;
+		flags |= NFT_SET_INTERVAL | (set_is_tree(set) ? 0 : NFT_SET_CONCAT);
 	if (set->data != DATA_NONE)
 		flags |= NFT_SET_MAP;
 	if (set->timeout)
@@ -197,7 +197,7 @@ static bool set_is_possible(const struct set *set)
 	for (size_t i = 0; i < set->n_fields; i++)
 		if (!field_info(set->fields[i])->type)
 			return false;
-	return !set->interval || set->n_fields > 1;
+	return true;
 }
 
 int nft_build_set(const char *table, const struct set *set, uint32_t id, struct nftnl_set **ret)
@@ -224,7 +224,7 @@ int nft_build_set(const char *table, const struct set *set, uint32_t id, struct 
 	}
 	if (set->size)
 		nftnl_set_set_u32(built, NFTNL_SET_DESC_SIZE, set->size);
-	if (set->interval)
+	if (set->interval && !set_is_tree(set))
 		r |= nftnl_set_set_data(built, NFTNL_SET_DESC_CONCAT, sizes, (uint32_t)nft_set_field_sizes(set, sizes));
 	r |= set_user_data(built, set);
 	if (r < 0) {
@@ -239,7 +239,13 @@ int nft_build_element(struct nftnl_set_elem *elem, const struct set *set, const 
 {
 	int r = nftnl_set_elem_set(elem, NFTNL_SET_ELEM_KEY, element->key, set->key_size);
 
-	if (set->interval)
+	nftnl_set_elem_unset(elem, NFTNL_SET_ELEM_FLAGS);
+	if (element->end) { /* the last one's data is not this one's */
+		nftnl_set_elem_unset(elem, NFTNL_SET_ELEM_DATA);
+		nftnl_set_elem_set_u32(elem, NFTNL_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
+		return r < 0 ? -ENOMEM : 0;
+	}
+	if (set->interval && !set_is_tree(set))
 		r |= nftnl_set_elem_set(elem, NFTNL_SET_ELEM_KEY_END, element->key_end, set->key_size);
 	if (data && set->data == DATA_PRIORITY)
 		r |= nftnl_set_elem_set(elem, NFTNL_SET_ELEM_DATA, &element->data, sizeof(element->data));

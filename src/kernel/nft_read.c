@@ -255,7 +255,8 @@ static bool set_is_wanted(const struct nftnl_set *set, const struct set *wanted)
 	    nftnl_set_get_u32(set, NFTNL_SET_DESC_SIZE) != wanted->size || nftnl_set_is_set(set, NFTNL_SET_TIMEOUT) ||
 	    nftnl_set_is_set(set, NFTNL_SET_EXPR) || nftnl_set_is_set(set, NFTNL_SET_OBJ_TYPE))
 		return false;
-	if (wanted->interval && (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))
+	if (wanted->interval && !set_is_tree(wanted) &&
+	    (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))
 		return false;
 	return wanted->data == DATA_NONE || nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE) == nft_set_data_type(wanted);
 }
@@ -306,14 +307,19 @@ static bool read_element(struct nftnl_set_elem *elem, const struct set *set, str
 	const void *end = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_KEY_END, &end_length);
 	const void *data = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_DATA, &data_length);
 	const char *chain = nftnl_set_elem_get_str(elem, NFTNL_SET_ELEM_CHAIN);
+	bool range = set->interval && !set_is_tree(set);
 
-	if (!key || length != set->key_size || set->interval != (end && end_length == set->key_size) ||
+	if (!key || length != set->key_size || range != (end && end_length == set->key_size) ||
 	    nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_EXPR) || nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_OBJREF) ||
 	    nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_TIMEOUT))
 		return false;
 	memcpy(ret->key, key, length);
-	if (set->interval)
+	if (range)
 		memcpy(ret->key_end, end, length);
+	ret->end = set_is_tree(set) && nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_FLAGS) &&
+		   nftnl_set_elem_get_u32(elem, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END;
+	if (ret->end)
+		return !data;
 	if (set->data == DATA_PRIORITY && (!data || data_length != sizeof(ret->data)))
 		return false;
 	if (set->data == DATA_PRIORITY)

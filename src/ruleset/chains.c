@@ -183,16 +183,14 @@ static const struct chain_text {
 	{ "source", { SET_PRIORITY(NONE) } },
 	{ "source", { IPV4, PRIORITY_MAP("id4", IIFNAME, IP_SADDR), RETURN } },
 	{ "source", { IPV6, PRIORITY_MAP("id6", IIFNAME, IP6_SADDR), RETURN } },
-	{ "source", { IPV4, PRIORITY_MAP("range4", IIFNAME, IP_SADDR) } },
-	{ "source", { IPV6, PRIORITY_MAP("range6", IIFNAME, IP6_SADDR) } },
+	{ "source", { VMAP("sources", IIFNAME) } },
 
 	/* the class of who it is for */
 	{ "target", { SET_PRIORITY(NONE) } },
 	{ "target", { IS(OIF, 0), GOTO("target-host") } },
 	{ "target", { IPV4, PRIORITY_MAP("id4", OIFNAME, IP_DADDR), RETURN } },
 	{ "target", { IPV6, PRIORITY_MAP("id6", OIFNAME, IP6_DADDR), RETURN } },
-	{ "target", { IPV4, PRIORITY_MAP("range4", OIFNAME, IP_DADDR) } },
-	{ "target", { IPV6, PRIORITY_MAP("range6", OIFNAME, IP6_DADDR) } },
+	{ "target", { VMAP("targets", OIFNAME) } },
 
 	{ "target-host", { JUMP("front") } },
 	{ "target-host", { NOT(PRIORITY, NONE), RETURN } },

@@ -42,8 +42,8 @@ static const struct set_row {
 	/* who is where */
 	{ "id4", DATA_PRIORITY, PLAIN, 0, TWO(IIFNAME, IP_SADDR) },
 	{ "id6", DATA_PRIORITY, PLAIN, 0, TWO(IIFNAME, IP6_SADDR) },
-	{ "range4", DATA_PRIORITY, INTERVAL, 0, TWO(IIFNAME, IP_SADDR) },
-	{ "range6", DATA_PRIORITY, INTERVAL, 0, TWO(IIFNAME, IP6_SADDR) },
+	{ "sources", DATA_VERDICT, PLAIN, 0, ONE(IIFNAME) }, /* the ranges behind an interface */
+	{ "targets", DATA_VERDICT, PLAIN, 0, ONE(OIFNAME) },
 	{ "here4", DATA_PRIORITY, PLAIN, 0, ONE(IP_DADDR) },
 	{ "here6", DATA_PRIORITY, PLAIN, 0, ONE(IP6_DADDR) },
 	{ "resolver4", DATA_NONE, PLAIN, 0, ONE(IP_DADDR) },
@@ -272,22 +272,15 @@ static int put_location(struct ruleset *ruleset, const struct model *model, cons
 	if (!location->interface[0]) /* this machine: target-host names its class */
 		return location->single ? put_addr(ruleset, six ? "here6" : "here4", &location->range.first, number) :
 					  0;
-	if (location->single)
-		set = ruleset_set(ruleset, six ? "id6" : "id4");
-	else
-		set = ruleset_set(ruleset, six ? "range6" : "range4");
+	if (!location->single)
+		return 0; /* put_ranges() */
+	set = ruleset_set(ruleset, six ? "id6" : "id4");
 	element = set_add(set);
 	if (!element)
 		return -ENOMEM;
 	key_put_name(set, element->key, 0, location->interface);
 	key_put_addr(set, element->key, 1, &location->range.first);
-	if (!location->single) {
-		key_put_name(set, element->key_end, 0, location->interface);
-		key_put_addr(set, element->key_end, 1, &location->range.last);
-	}
 	element->data = number;
-	if (!location->network && model->classes[location->class].policies & (POLICY_DISABLED | POLICY_QUARANTINE))
-		return put_name(ruleset, "muted_interfaces", location->interface);
 	return 0;
 }
 
@@ -300,6 +293,8 @@ static int put_locations(struct ruleset *ruleset, const struct model *model, str
 		if (put_location(ruleset, model, &model->locations[i]) < 0)
 			return error_memory(error);
 	}
+	if (put_ranges(ruleset, model) < 0)
+		return error_memory(error);
 	if (n_ranges > COMPILE_RANGES_MAX)
 		return error_set(error, E2BIG,
 				 "rules and routes make %zu address ranges, more than %d: use fewer or larger sources",

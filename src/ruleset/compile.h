@@ -18,8 +18,9 @@ int ruleset_compile(const struct model *model, const struct compile_options *opt
 /* The chains that are the same on every machine; used by ruleset_compile(). */
 int chains_fill(struct ruleset *ruleset, const struct model *model, const struct compile_options *options);
 
-/* The chains and sets of each class. */
+/* The chains and sets of each class, and those of the ranges behind each interface. */
 int put_classes(struct ruleset *ruleset, const struct model *model);
+int put_ranges(struct ruleset *ruleset, const struct model *model);
 
 /*
  * Run-time sets: who may not open an ended flow from its other side (addresses, protocol, source port); ended flows with

@@ -207,8 +207,59 @@ static void print_key_part(FILE *file, const struct set *set, const uint8_t *key
 	print_number(file, field, value);
 }
 
-static void print_element(FILE *file, const struct set *set, const struct element *element)
+static struct addr key_addr(const struct set *set, const struct element *element)
 {
+	size_t size = field_info(set->fields[0])->size;
+	struct addr addr = { .family = size == 4 ? AF_INET : AF_INET6 };
+
+	memcpy(addr.bytes, element->key, size);
+	return addr;
+}
+
+/* How many bits the addresses of a range have in common, when it is all that have them; else -1. */
+static int range_length(const struct range *range)
+{
+	for (unsigned length = 0; length <= addr_bits(range->first.family); length++) {
+		struct prefix prefix = { range->first, (uint8_t)length };
+		struct range whole = prefix_range(&prefix);
+
+		if (addr_compare(&whole.first, &range->first) == 0 && addr_compare(&whole.last, &range->last) == 0)
+			return (int)length;
+	}
+	return -1;
+}
+
+/* Up to its end, which comes next, or to the last address there is. */
+static void print_range(FILE *file, const struct set *set, const struct element *element)
+{
+	struct range range = { .first = key_addr(set, element) };
+	size_t size = addr_size(range.first.family);
+	int length;
+
+	if (element + 1 < set->elements + set->n_elements) {
+		range.last = key_addr(set, element + 1);
+		addr_previous(&range.last);
+	} else {
+		range.last.family = range.first.family;
+		memset(range.last.bytes, 0xff, size);
+	}
+	length = range_length(&range);
+	print_addr(file, range.first.bytes, size,
+		   length < 0 || length == (int)addr_bits(range.first.family) ? 0 : (unsigned)length);
+	if (length == 0)
+		fputs("/0", file);
+	if (length >= 0)
+		return;
+	fputc('-', file);
+	print_addr(file, range.last.bytes, size, 0);
+}
+
+static void print_key(FILE *file, const struct set *set, const struct element *element)
+{
+	if (set_is_tree(set)) {
+		print_range(file, set, element);
+		return;
+	}
 	for (size_t i = 0; i < set->n_fields; i++) {
 		size_t at = key_offset(set, i);
 
@@ -220,6 +271,11 @@ static void print_element(FILE *file, const struct set *set, const struct elemen
 			print_key_part(file, set, element->key_end, i);
 		}
 	}
+}
+
+static void print_element(FILE *file, const struct set *set, const struct element *element)
+{
+	print_key(file, set, element);
 	if (set->data == DATA_PRIORITY) {
 		fputs(" : ", file);
 		print_number(file, FIELD_PRIORITY, element->data);
@@ -245,6 +301,8 @@ static void print_set(FILE *file, const struct set *set)
 					"",
 			set->dynamic && set->timeout ? "," : "", set->timeout ? "timeout" : "");
 	for (size_t i = 0; i < set->n_elements; i++) {
+		if (set->elements[i].end)
+			continue;
 		fputs(i ? ",\n\t\t\t     " : "\t\telements = { ", file);
 		print_element(file, set, &set->elements[i]);
 	}

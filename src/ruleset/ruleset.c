@@ -225,7 +225,28 @@ static int element_compare(const void *a, const void *b)
 	const struct element *left = a, *right = b;
 	int order = memcmp(left->key, right->key, KEY_MAX);
 
+	if (order == 0)
+		order = right->end - left->end;
 	return order ? order : memcmp(left->key_end, right->key_end, KEY_MAX);
+}
+
+int set_add_range(struct set *set, const struct range *range, uint32_t data)
+{
+	struct addr after = range->last;
+	struct element *element = set_add(set);
+
+	if (!element)
+		return -ENOMEM;
+	key_put_addr(set, element->key, 0, &range->first);
+	element->data = data;
+	if (!addr_next(&after))
+		return 0;
+	element = set_add(set);
+	if (!element)
+		return -ENOMEM;
+	key_put_addr(set, element->key, 0, &after);
+	element->end = true;
+	return 0;
 }
 
 static uint32_t port_at(const uint8_t *key, size_t at)

@@ -131,7 +131,8 @@ enum set_data { DATA_NONE, DATA_PRIORITY /* u32 */, DATA_VERDICT /* goto chain *
  */
 struct element {
 	uint8_t key[KEY_MAX];
-	uint8_t key_end[KEY_MAX]; /* sets with intervals: the last key, inside */
+	uint8_t key_end[KEY_MAX]; /* sets with intervals of more than one field: the last key, inside */
+	bool end; /* those of one field: where a range that began before it ends */
 	uint32_t data; /* DATA_PRIORITY */
 	char chain[32]; /* DATA_VERDICT: goto */
 };
@@ -182,6 +183,14 @@ struct element *set_add(struct set *set);
 void key_put_name(const struct set *set, uint8_t *key, size_t i, const char *name);
 void key_put_addr(const struct set *set, uint8_t *key, size_t i, const struct addr *addr);
 void key_put_number(const struct set *set, uint8_t *key, size_t i, uint32_t value); /* any integer field */
+
+/* A range of addresses in a set with intervals of one field; no two may overlap. -ENOMEM. */
+int set_add_range(struct set *set, const struct range *range, uint32_t data);
+/* Intervals of one field: a tree in the kernel. */
+static inline bool set_is_tree(const struct set *set)
+{
+	return set->interval && set->n_fields == 1;
+}
 
 /* Where field i starts in a key. */
 size_t key_offset(const struct set *set, size_t i);

@@ -133,6 +133,8 @@ static const struct sample_rule {
 	{ "forward", { IPV4, PRIORITY_MAP("id4", IIFNAME, IP_SADDR) } },
 	{ "forward", { IPV4, IS(PRIORITY, 0), PRIORITY_MAP("range4", IIFNAME, IP_SADDR) } },
 	{ "forward", { IPV6, IS(PRIORITY, 0), PRIORITY_MAP("range6", IIFNAME, IP6_SADDR) } },
+	{ "forward", { IPV4, PRIORITY_MAP("tree4", IP_SADDR) } },
+	{ "forward", { IPV6, PRIORITY_MAP("tree6", IP6_SADDR) } },
 	{ "forward", { VMAP("classes", PRIORITY) } },
 	{ "forward", { GOTO("drop-x") } },
 	{ "leave", { IN("names", OIFNAME), NOT(SKUID, 0), IS(CT_DIRECTION, 0), GOTO("drop-x") } },
@@ -179,6 +181,8 @@ static const struct {
 	{ "id4", DATA_PRIORITY, 2, { F2(IIFNAME, IP_SADDR) } },
 	{ "range4", DATA_PRIORITY, 2, { F2(IIFNAME, IP_SADDR) }, .interval = true },
 	{ "range6", DATA_PRIORITY, 2, { F2(IIFNAME, IP6_SADDR) }, .interval = true },
+	{ "tree4", DATA_PRIORITY, 1, { F1(IP_SADDR) }, .interval = true },
+	{ "tree6", DATA_PRIORITY, 1, { F1(IP6_SADDR) }, .interval = true },
 	{ "classes", DATA_VERDICT, 1, { F1(PRIORITY) } },
 	{ "all_5", DATA_NONE, 1, { F1(PRIORITY) } },
 	{ "ports_5", DATA_NONE, 3, { F3(PRIORITY, L4PROTO, TH_DPORT) }, .interval = true },
@@ -239,6 +243,23 @@ static void add_range(struct ruleset *ruleset, const char *name, const char *tex
 	element->data = class;
 }
 
+/* Ranges that touch, with an end of the address space, and one apart. */
+static void add_trees(struct ruleset *ruleset)
+{
+	static const char *const texts[] = { "0.0.0.0/8", "1.0.0.0/8", "7.7.7.7/32",	  "224.0.0.0/3",
+					     "::/3",	  "2000::/64", "2000:0:0:1::/64", "fc00::/6" };
+
+	for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+		struct prefix prefix;
+		struct range range;
+
+		assert_int_equal(prefix_parse(texts[i], &prefix), 0);
+		range = prefix_range(&prefix);
+		assert_int_equal(
+			set_add_range(ruleset_set(ruleset, i < 4 ? "tree4" : "tree6"), &range, (uint32_t)i + 2), 0);
+	}
+}
+
 static void add_ports(struct ruleset *ruleset, uint32_t class, uint32_t proto, uint32_t first, uint32_t last)
 {
 	const struct set *set = ruleset_set(ruleset, "ports_5");
@@ -268,6 +289,7 @@ static void sample_elements(struct ruleset *ruleset)
 	add_range(ruleset, "range4", "8.0.0.0/8", 2);
 	add_range(ruleset, "range4", "11.0.0.0/15", 2);
 	add_range(ruleset, "range6", "2000::/3", 2);
+	add_trees(ruleset);
 	add_class(ruleset, 5, "from_5");
 	add_number(ruleset, "all_5", 2);
 	add_ports(ruleset, 2, IPPROTO_TCP, 80, 90);
@@ -335,6 +357,9 @@ static struct ruleset *sample_changed(void)
 	ARRAY_CUT(set->elements, set->n_elements, 0);
 	add_range(ruleset, "range4", "12.0.0.0/8", 3);
 	add_range(ruleset, "range4", "8.0.0.0/9", 3); /* inside what goes */
+	set = ruleset_set(ruleset, "tree4");
+	ARRAY_CUT(set->elements, set->n_elements, 2); /* the second range, with its end */
+	ARRAY_CUT(set->elements, set->n_elements, 2);
 	snprintf(ruleset_chain(ruleset, "from_5")->name, sizeof(ruleset->chains[0].name), "from_6");
 	assert_non_null(ruleset_add_set(ruleset, "all_6", DATA_NONE, (enum field[]){ FIELD_PRIORITY }, 1));
 	add_number(ruleset, "all_6", 9);
@@ -520,7 +545,7 @@ static const struct {
 	{ "nft delete rule inet spr forward handle $(nft -a list chain inet spr forward | sed -n 's/.*handle //p' | "
 	  "sed -n 5p)",
 	  "of chain forward" },
-	{ "nft add rule inet spr forward accept", "rule 14 of chain forward" },
+	{ "nft add rule inet spr forward accept", "rule 16 of chain forward" },
 	{ "nft insert rule inet spr forward accept", "rule 1 of chain forward" },
 	{ "nft insert rule inet spr ok ip saddr '{ 1.2.3.4, 1.2.3.5 }' tcp dport 1-5 accept", "rule 1 of chain ok" },
 	{ "nft insert rule inet spr ok notrack", "rule 1 of chain ok" },
@@ -532,6 +557,8 @@ static const struct {
 	  "set id4" },
 	{ "nft add element inet spr range4 '{ \"eth0\" . 44.0.0.0/8 : 0:2 }'", "set range4" },
 	{ "nft delete element inet spr range4 '{ \"eth0\" . 8.0.0.0/8 }'", "set range4" },
+	{ "nft add element inet spr tree4 '{ 44.0.0.0/8 : 0:2 }'", "set tree4" },
+	{ "nft delete element inet spr tree4 '{ 1.0.0.0/8 : 0:3 }'", "set tree4" },
 	{ "nft add element inet spr classes '{ 0:9 : accept }'", "set classes" },
 	{ "nft 'delete element inet spr classes { 0:5 }; add element inet spr classes { 0:5 : jump from_5 }'",
 	  "set classes" },
@@ -1136,7 +1163,7 @@ static void test_impossible(void **state)
 
 	add_rule(ruleset, "ok", unknown, ELEMENTSOF(unknown));
 	FAILS(nft_apply(nft, NULL, ruleset, error), EINVAL, "rule 4 of ok");
-	ruleset_set(single, "uplinks")->interval = true;
+	ruleset_set(single, "uplinks")->n_fields = 0;
 	FAILS(nft_apply(nft, NULL, single, error), EINVAL, "set uplinks");
 	RUN("test -z \"$(nft list tables)\"");
 	nft_close(nft);
