@@ -134,6 +134,11 @@ void shot_print(const struct shot *shot, FILE *file);
 void flows_note(struct flows *flows, const struct scene *scene, const struct shot *shot);
 double now(void);
 
+/* Groups of the packet log for what passed and what left, and the protocol of the packet that ends a volley. */
+#define GROUP_PASSED 5392
+#define GROUP_LEFT 5393
+#define END_PROTO 254
+
 /* Sends packets and learns what became of each: at most VOLLEY_MAX at a time. */
 #define VOLLEY_MAX 500
 struct watch;

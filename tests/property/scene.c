@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "kernel/links.h"
 #include "property.h"
+#include "ruleset/compile.h"
 
 struct addr address(const char *text)
 {
@@ -182,13 +183,16 @@ static void make_namespaces(struct scene *scene)
 /* Who passed our chains is logged behind them; this machine itself says nothing, but for what the test sends from it. */
 static const char probe[] =
 	"table inet probe {\n"
+	"chain end { type filter hook prerouting priority -400;\n"
+	" ip protocol %d log prefix \"spr:end\" group %d queue-threshold 1"
+	" log group %d queue-threshold 1 log group %d queue-threshold 1 drop\n }\n"
 	"chain raw { type filter hook output priority -300; policy drop;\n meta mark 0x77 accept\n }\n"
 	"chain forward { type filter hook forward priority 100;\n"
-	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	" log prefix \"pass\" group %d snaplen 128\n }\n"
 	"chain leave { type filter hook postrouting priority 300;\n"
-	" log prefix \"left\" group 5393 snaplen 128\n }\n"
+	" log prefix \"left\" group %d snaplen 128\n }\n"
 	"chain input { type filter hook input priority 100;\n"
-	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	" log prefix \"pass\" group %d snaplen 128\n }\n"
 	"}\n";
 
 static void make_probe(void)
@@ -196,7 +200,7 @@ static void make_probe(void)
 	FILE *nft = popen("nft -f -", "w");
 
 	MUST(nft);
-	fputs(probe, nft);
+	fprintf(nft, probe, END_PROTO, LOG_GROUP, GROUP_PASSED, GROUP_LEFT, GROUP_PASSED, GROUP_LEFT, GROUP_PASSED);
 	MUST(pclose(nft) == 0);
 }
 
