@@ -204,13 +204,19 @@ static void make_probe(void)
 	MUST(pclose(nft) == 0);
 }
 
+void scene_choose(struct scene *scene)
+{
+	*scene = (struct scene){ 0 };
+	scene->bridge_calls = access("/proc/sys/net/bridge", F_OK) == 0 && random_percent(30);
+	nics_choose(scene);
+}
+
 void scene_open(struct scene *scene)
 {
 	struct error error = { 0 };
 	struct links *links;
 
 	make_namespaces(scene);
-	nics_choose(scene);
 	make_links(scene);
 	make_outside(scene);
 	make_addresses(scene);
@@ -224,6 +230,18 @@ void scene_open(struct scene *scene)
 	links_close(links);
 	for (size_t i = 0; i < scene->n_nics; i++)
 		scene->nics[i].index = if_nametoindex(scene->nics[i].name);
+}
+
+void scene_close(struct scene *scene)
+{
+	for (size_t i = 0; i < scene->n_nics; i++)
+		close(scene->nics[i].socket);
+	close(scene->inside);
+	close(scene->outside);
+	scene->inventory = inventory_free(scene->inventory);
+	free(scene->forwards);
+	scene->forwards = NULL;
+	scene->n_forwards = 0;
 }
 
 const struct nic *scene_nic(const struct scene *scene, const char *name)
@@ -262,10 +280,13 @@ static bool is_multicast(const struct addr *addr)
 /* An address of an interface, its broadcast address, or (IPv6) the first of its prefix: any of its routers. */
 static bool is_for(const struct prefix *prefix, const struct addr *to)
 {
-	struct range range = prefix_range(prefix);
+	struct range range;
 
 	if (addr_compare(&prefix->addr, to) == 0)
 		return true;
+	if (!prefix_contains(prefix, to))
+		return false;
+	range = prefix_range(prefix);
 	if (prefix->addr.family == AF_INET6)
 		return prefix->length < 127 && !addr_is_link_local(to) && addr_compare(&range.first, to) == 0;
 	return prefix->length < 31 && addr_compare(&range.last, to) == 0;
