@@ -22,6 +22,11 @@ BENCH_FLAGS =
 # make fuzz: for each fuzzer
 SECONDS = 60
 
+# make prove-model: how many packets, the number of the first random machine, and processes
+PACKETS = 10000000
+SEED = 1
+JOBS = 2
+
 settings = PREFIX='$(PREFIX)' START='$(START)' SOCKET='$(SOCKET)' STATE='$(STATE)' LOG='$(LOG)' \
 	SPRD_FLAGS='$(SPRD_FLAGS)' UP_FLAGS='$(UP_FLAGS)'
 # What root built in somebody's checkout is theirs.
@@ -76,6 +81,14 @@ test-vm:
 	tests/vm/run --build $(BUILD)
 	@$(give_back)
 
+# verdict() against the kernel, at length, in network namespaces of its own
+prove-model:
+	@tools/install-deps test
+	@tools/configure $(BUILD) tests=true
+	@ninja -C $(BUILD) tests/property/property
+	@$(give_back)
+	PACKETS=$(PACKETS) SEED=$(SEED) JOBS=$(JOBS) $(BUILD)/tests/property/property
+
 demo:
 	@tools/install-deps test
 	@[ -f $(BUILD)/build.ninja ] || tools/configure $(BUILD) prefix=$(PREFIX) tests=false
@@ -113,4 +126,4 @@ fuzz:
 clean:
 	rm -rf $(BUILD) build-asan build-fuzz
 
-.PHONY: all configured programs install up down uninstall deb test test-vm soak demo bench lint format fuzz clean
+.PHONY: all configured programs install up down uninstall deb test test-vm prove-model soak demo bench lint format fuzz clean

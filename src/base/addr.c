@@ -91,9 +91,12 @@ bool addr_is_any(const struct addr *addr)
 
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
 {
-	struct range range = prefix_range(prefix);
+	size_t whole = prefix->length / 8;
+	unsigned rest = prefix->length % 8;
 
-	return range_contains(&range, addr);
+	if (prefix->addr.family != addr->family || memcmp(prefix->addr.bytes, addr->bytes, whole) != 0)
+		return false;
+	return rest == 0 || (uint8_t)(prefix->addr.bytes[whole] ^ addr->bytes[whole]) >> (8 - rest) == 0;
 }
 
 struct range prefix_range(const struct prefix *prefix)

@@ -85,11 +85,12 @@ static const struct chain_text {
 	{ "guard-muted", { IN("quarantined", PRIORITY), GOTO("guard-quarantine") } },
 	{ "guard-muted", { SET_PRIORITY(NONE) } },
 
+	/* back to the caller: where it comes from is still to be looked at */
 	{ "guard-quarantine", { SET_PRIORITY(NONE) } },
 	{ "guard-quarantine",
-	  { IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
+	  { IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), RETURN } },
 	{ "guard-quarantine",
-	  { IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), ACCEPT } },
+	  { IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), RETURN } },
 	{ "guard-quarantine", { GOTO("drop-disabled") } },
 
 	{ "arrival", { NAME(IIFNAME, "lo"), ACCEPT } },

@@ -238,7 +238,8 @@ static void write_nat(const struct scene *scene, uint8_t family, FILE *nft)
 	const char *ip = family == AF_INET ? "ip" : "ip6";
 	char host[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX];
 
-	fprintf(nft, "table %s probenat {\n chain pre {\n type nat hook prerouting priority -100;\n", ip);
+	fprintf(nft, "table %s probenat {\n chain pre {\n type nat hook prerouting priority -100;\n }\n}\n", ip);
+	fprintf(nft, "flush chain %s probenat pre\ntable %s probenat {\n chain pre {\n", ip, ip);
 	for (size_t i = 0; i < scene->n_forwards; i++) {
 		const struct forward *forward = &scene->forwards[i];
 		const struct port_binding *binding = &forward->binding;
@@ -255,7 +256,7 @@ static void write_nat(const struct scene *scene, uint8_t family, FILE *nft)
 	fputs(" }\n}\n", nft);
 }
 
-static void make_nat(const struct scene *scene)
+void scene_nat(const struct scene *scene)
 {
 	FILE *nft = popen("nft -f -", "w");
 
@@ -348,7 +349,7 @@ void scene_add_engine(struct scene *scene)
 	for (size_t i = 0; i < scene->inventory->n_containers; i++)
 		add_forwards(scene, &scene->inventory->containers[i]);
 	add_foreign(scene);
-	make_nat(scene);
+	scene_nat(scene);
 	fill_pool(scene);
 	choose_resolver(scene);
 }
@@ -386,4 +387,47 @@ void scene_print(const struct scene *scene, FILE *file)
 		fprintf(file, "nat %s port %u -> %s\n", addr_text(&scene->forwards[i].binding.host, text),
 			scene->forwards[i].binding.host_port, addr_text(&scene->forwards[i].to, other));
 	fprintf(file, "resolver %s\n", addr_text(&inventory->resolver, text));
+}
+
+static void take_places(struct inventory *inventory, const char *old, const struct container *other)
+{
+	for (size_t i = 0; i < inventory->n_endpoints; i++) {
+		struct endpoint *endpoint = &inventory->endpoints[i];
+
+		if (strcmp(endpoint->container, old) != 0)
+			continue;
+		free(endpoint->container);
+		free(endpoint->name);
+		endpoint->container = strdup(other->id);
+		endpoint->name = strdup(other->name);
+	}
+}
+
+/* Containers stop and others start, in their places: who gets an address next has nothing of who had it. */
+void scene_change(struct scene *scene)
+{
+	static unsigned born;
+	struct inventory *inventory = scene->inventory;
+
+	for (size_t i = 0; i < inventory->n_containers; i++) {
+		struct container other = { .running = true }, *old = &inventory->containers[i];
+		_cleanup_free_ char *gone = strdup(old->id);
+
+		if (!random_percent(25))
+			continue;
+		other.engine = strdup("docker");
+		MUST(asprintf(&other.id, "id-next-%u", ++born) > 0);
+		other.name = strdup(random_percent(50) ? old->name : "absent");
+		other.image = strdup("image");
+		if (random_percent(50))
+			add_ports(scene, &other, (uint16_t)(8000 + 10 * random_below(8)));
+		take_places(inventory, gone, &other);
+		inventory_drop_container(inventory, "docker", gone);
+		MUST(inventory_put_container(inventory, &other) == 0);
+	}
+	scene->n_forwards = 0;
+	for (size_t i = 0; i < inventory->n_containers; i++)
+		add_forwards(scene, &inventory->containers[i]);
+	add_foreign(scene);
+	scene_nat(scene);
 }

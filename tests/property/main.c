@@ -1,97 +1,43 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * verdict() against the kernel. Needs root, ip and nft; ends with 77 (skipped) without them. Environment: PACKETS (how
- * many, default 100000), SEED (default 1).
+ * many, default 100000), SEED (of the first scene, default 1), JOBS (processes, default 1). With --break WHAT something
+ * is made wrong on purpose (force.c), or one after the other with --break all: each has to be found, to be shrunk, and
+ * the rule to be named.
  */
 #include <netinet/in.h>
+#include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/array.h"
 #include "kernel/nft.h"
 #include "property.h"
-#include "ruleset/compile.h"
 
-#define POLICIES 4 /* a scene */
-#define VOLLEYS 4 /* a policy */
-#define SHOWN 2 /* disagreements of a kind that are printed for a scene */
-
-/* What is in force. */
-struct force {
-	struct nft *nft;
-	struct class_book *book;
-	char *text;
-	struct policy *policy;
-	struct model *model;
-	struct ruleset *ruleset;
-};
+#define POLICIES 6 /* a scene */
+#define VOLLEYS 6 /* a policy */
+#define SHRUNK 3 /* disagreements that are shrunk in a run */
+#define JOBS_MAX 64
+#define PROGRESS 20 /* seconds */
 
 struct tally {
-	size_t packets, passed, dropped, lost, later, wrong;
+	size_t packets, scenes, passed, dropped, lost, later, wrong;
+	size_t shrunk, lines, lasting; /* disagreements, lines of policy and packets that are left */
 	size_t reasons[_REASON_MAX];
+	char chain[64]; /* in which the kernel decided the last one */
 };
 
-static void check(int r, const struct error *error, const char *text)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "%s\n%s\n", error->text, text);
-	exit(2);
-}
-
-static void force_clear(struct force *force)
-{
-	ruleset_free(force->ruleset);
-	model_free(force->model);
-	policy_free(force->policy);
-	free(force->text);
-}
-
-/* A new policy takes the place of the one before, as the daemon does it. */
-static void force_change(struct force *force, const struct scene *scene)
-{
-	struct force next = { .nft = force->nft, .book = force->book, .text = wish_write(scene) };
-	struct compile_options options = { .log_all = true };
-	struct error error = { 0 };
-
-	check(policy_parse(next.text, strlen(next.text), "wish", &next.policy, &error), &error, next.text);
-	check(model_new(next.policy, scene->inventory, next.book, time(NULL), &next.model, &error), &error, next.text);
-	check(ruleset_compile(next.model, &options, &next.ruleset, &error), &error, next.text);
-	check(nft_apply(next.nft, force->ruleset, next.ruleset, &error), &error, next.text);
-	check(nft_compare(next.nft, next.ruleset, &error), &error, next.text);
-	force_clear(force);
-	*force = next;
-}
-
-static bool agrees(const struct shot *shot)
-{
-	if (shot->fate == FATE_NONE)
-		return shot->lost;
-	if (shot->expected.accept)
-		return shot->fate == FATE_PASSED;
-	return shot->fate == FATE_DROPPED && reason_from_id(shot->reason) == shot->expected.reason;
-}
-
-static void show(const struct shot *shot, const struct scene *scene, const struct force *force, struct tally *tally)
-{
-	static unsigned shown[_REASON_MAX][_REASON_MAX + 1][FLOW_INVALID + 1]; /* of each kind */
-	int known = reason_from_id(shot->reason), given = known < 0 ? _REASON_MAX : known;
-
-	if (tally->wrong == 0) {
-		fprintf(stderr, "---- policy:\n%s", force->text);
-		scene_print(scene, stderr);
-	}
-	tally->wrong++;
-	if (shown[shot->expected.reason][given][shot->packet.flow]++ >= SHOWN)
-		return;
-	fprintf(stderr, "DISAGREEMENT\n");
-	shot_print(shot, stderr);
-}
+struct run {
+	struct rig rig;
+	struct story story;
+	struct tally *tally;
+	uint64_t seed;
+	bool may_shrink;
+};
 
 static void count(struct tally *tally, const struct shot *shot)
 {
@@ -102,40 +48,6 @@ static void count(struct tally *tally, const struct shot *shot)
 	tally->lost += shot->fate == FATE_NONE;
 	if (shot->fate == FATE_DROPPED && reason_from_id(shot->reason) >= 0)
 		tally->reasons[reason_from_id(shot->reason)]++;
-}
-
-/* A flow that this machine opens: answers to it have to come in. */
-static void open_local(const struct scene *scene, struct flows *flows)
-{
-	struct addr to = scene_addr(scene, AF_INET), own = { AF_INET, { 0 } };
-	const char *out = scene_route(scene, &to, "");
-	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(53) };
-	socklen_t length = sizeof(at);
-	struct flow *flow;
-	int mark = 0x77, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-
-	MUST(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) == 0);
-	memcpy(&at.sin_addr, to.bytes, 4);
-	if (out && out[0] && connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0 && send(fd, "?", 1, 0) == 1) {
-		MUST(getsockname(fd, (struct sockaddr *)&at, &length) == 0);
-		memcpy(own.bytes, &at.sin_addr, 4);
-		flow = ARRAY_ADD(flows->flows, flows->n_flows);
-		MUST(flow);
-		*flow = (struct flow){ .local = true, .born = now(), .used = flows->volley };
-		flow->first = (struct packet){ .in = "",
-					       .out = out,
-					       .from = own,
-					       .dialled = to,
-					       .to = to,
-					       .proto = IPPROTO_UDP,
-					       .from_port = ntohs(at.sin_port),
-					       .dialled_port = 53,
-					       .to_port = 53,
-					       .hop_limit = 64 };
-		flow->wire_from = own;
-		flow->wire_port = flow->first.from_port;
-	}
-	close(fd);
 }
 
 /* A first packet that the first chains drop, or the kernel: most random ones are. */
@@ -152,109 +64,275 @@ static bool is_dull(const struct shot *shot)
 	}
 }
 
-static void volley(const struct scene *scene, const struct force *force, struct watch *watch, struct flows *flows,
-		   struct tally *tally)
+static void change(struct run *run)
+{
+	struct scene *scene = &run->rig.scene;
+	char *text = wish_write(scene);
+	struct error error = { 0 };
+	struct policy *policy;
+	int r = policy_parse(text, strlen(text), "wish", &policy, &error);
+
+	if (r >= 0)
+		r = force_change(&run->rig.force, scene->inventory, policy, &error);
+	if (r >= 0 && !fault)
+		r = nft_compare(run->rig.force.nft, run->rig.force.ruleset, &error);
+	if (r < 0) {
+		fprintf(stderr, "%s\n%s\n", error.text, text);
+		exit(2);
+	}
+	free(text);
+	story_epoch(&run->story, scene, run->rig.force.policy);
+}
+
+/* First with the packets of its flow only, then with all that came before it. */
+static void shrink(struct run *run, const struct shot *seen)
+{
+	struct tally *tally = run->tally;
+	bool again = false;
+
+	fflush(stdout);
+	fprintf(stderr, "DISAGREEMENT in the scene of SEED=%llu\n", (unsigned long long)run->seed);
+	for (int i = 0; i < 2 && !again; i++) {
+		struct story story;
+		struct gist gist;
+
+		story_pick(&run->story, seen->id, i == 0, &story);
+		again = story_shrink(&story, seen, stderr, &gist);
+		story_clear(&story);
+		if (!again)
+			continue;
+		tally->shrunk++;
+		tally->lines = gist.lines;
+		tally->lasting = gist.packets;
+		snprintf(tally->chain, sizeof(tally->chain), "%s", gist.chain);
+	}
+	if (again)
+		return;
+	fprintf(stderr, "it does not come again; as it was seen:\n");
+	shot_print(seen, stderr);
+}
+
+static const struct shot *volley(struct run *run)
 {
 	static struct shot shots[VOLLEY_MAX];
+	const struct scene *scene = &run->rig.scene;
+	struct flows *flows = &run->rig.flows;
+	const struct shot *wrong = NULL;
 
 	flows->volley++;
-	for (int i = 0; i < 5; i++)
-		open_local(scene, flows);
-	for (size_t i = 0; i < VOLLEY_MAX; i++)
+	for (int i = 0; i < 5; i++) {
+		struct addr to = scene_addr(scene, AF_INET);
+
+		if (open_local(scene, flows, &to))
+			story_add_local(&run->story, &to, flows);
+	}
+	for (size_t i = 0; i < VOLLEY_MAX; i++) {
 		do {
 			shot_make(&shots[i], scene, flows);
-			verdict(force->model, &shots[i].packet, &shots[i].expected);
+			judge(run->rig.force.model, &shots[i]);
 		} while (is_dull(&shots[i]) && random_percent(70));
-	watch_volley(watch, scene, shots, VOLLEY_MAX);
+		story_add(&run->story, &shots[i], flows);
+	}
+	watch_volley(run->rig.watch, scene, shots, VOLLEY_MAX);
 	for (size_t i = 0; i < VOLLEY_MAX; i++) {
-		count(tally, &shots[i]);
-		if (!agrees(&shots[i]))
-			show(&shots[i], scene, force, tally);
+		run->story.records[shots[i].id].shot = shots[i];
+		count(run->tally, &shots[i]);
+		if (!agrees(&shots[i])) {
+			run->tally->wrong++;
+			wrong = wrong ? wrong : &shots[i];
+		}
 		if (shots[i].fate == FATE_PASSED)
 			flows_note(flows, scene, &shots[i]);
 	}
+	return wrong;
 }
 
-/* One machine, in a process of its own. */
-static void run_scene(uint64_t seed, struct tally *tally)
+/* One machine, in a process of its own; the first disagreement ends it. */
+static void run_scene(uint64_t seed, bool may_shrink, struct tally *tally)
 {
-	struct scene scene = { 0 };
-	struct force force = { 0 };
-	struct flows flows = { 0 };
-	struct error error = { 0 };
-	struct watch *watch;
+	struct run run = { .tally = tally, .seed = seed, .may_shrink = may_shrink };
+	const struct shot *wrong = NULL;
 
 	random_seed(seed);
-	scene_open(&scene);
-	scene_add_engine(&scene);
-	force.book = class_book_new(1);
-	check(nft_open(NFT_PLAIN, &force.nft, &error), &error, "");
-	watch = watch_open();
-	for (int i = 0; i < POLICIES; i++) {
-		force_change(&force, &scene);
-		for (int k = 0; k < VOLLEYS; k++)
-			volley(&scene, &force, watch, &flows, tally);
+	scene_choose(&run.rig.scene);
+	story_begin(&run.story, &run.rig.scene);
+	rig_open(&run.rig, &run.story);
+	scene_add_engine(&run.rig.scene);
+	for (int i = 0; i < POLICIES && !wrong; i++) {
+		if (i > 0)
+			scene_change(&run.rig.scene);
+		change(&run);
+		for (int k = 0; k < VOLLEYS && !wrong; k++)
+			wrong = volley(&run);
 	}
-	if (tally->wrong)
-		fprintf(stderr, "---- SEED=%llu: %zu of %zu packets\n", (unsigned long long)seed, tally->wrong,
-			tally->packets);
-	watch_close(watch);
-	force_clear(&force);
-	nft_close(force.nft);
-	class_book_free(force.book);
-	inventory_free(scene.inventory);
-	free(scene.forwards);
-	free(flows.flows);
-	free(flows.odd);
+	tally->scenes = 1;
+	if (wrong && may_shrink)
+		shrink(&run, wrong);
+	else if (wrong)
+		fprintf(stderr, "DISAGREEMENT in the scene of SEED=%llu, too\n", (unsigned long long)seed);
+	rig_close(&run.rig);
+	story_clear(&run.story);
 }
 
-/* Runs a scene and adds its figures to the sum; false when it could not be run to its end. */
-static bool child(uint64_t seed, struct tally *sum)
+struct job {
+	pid_t pid;
+	int fd;
+};
+
+/* Packets stay in order on one processor. */
+static void pin(unsigned n)
+{
+	cpu_set_t all, one;
+	int cpu = -1;
+
+	MUST(sched_getaffinity(0, sizeof(all), &all) == 0);
+	n %= (unsigned)CPU_COUNT(&all);
+	do
+		cpu++;
+	while (!CPU_ISSET(cpu, &all) || n-- > 0);
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	MUST(sched_setaffinity(0, sizeof(one), &one) == 0);
+}
+
+static void job_start(struct job *job, unsigned n, uint64_t seed, bool may_shrink)
 {
 	struct tally tally = { 0 };
-	int status, fds[2];
-	pid_t pid;
+	int fds[2];
 
 	MUST(pipe(fds) == 0);
-	pid = fork();
-	MUST(pid >= 0);
-	if (pid == 0) {
-		run_scene(seed, &tally);
+	job->fd = fds[0];
+	job->pid = fork();
+	MUST(job->pid >= 0);
+	if (job->pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		pin(n);
+		run_scene(seed, may_shrink, &tally);
 		MUST(write(fds[1], &tally, sizeof(tally)) == sizeof(tally));
 		exit(0);
 	}
 	close(fds[1]);
-	if (read(fds[0], &tally, sizeof(tally)) != sizeof(tally))
-		memset(&tally, 0, sizeof(tally));
-	close(fds[0]);
-	MUST(waitpid(pid, &status, 0) == pid);
-	for (size_t i = 0; i < sizeof(tally) / sizeof(size_t); i++)
+}
+
+/* Adds the figures of a scene to the sum; false when it could not be run to its end. */
+static bool job_end(struct job *job, struct tally *sum)
+{
+	struct tally tally;
+	int status;
+	bool whole = read(job->fd, &tally, sizeof(tally)) == sizeof(tally);
+
+	close(job->fd);
+	MUST(waitpid(job->pid, &status, 0) == job->pid);
+	job->pid = 0;
+	for (size_t i = 0; whole && i < offsetof(struct tally, chain) / sizeof(size_t); i++)
 		((size_t *)sum)[i] += ((const size_t *)&tally)[i];
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	if (whole && tally.shrunk)
+		memcpy(sum->chain, tally.chain, sizeof(sum->chain));
+	return whole && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void line(const struct tally *sum, double seconds)
+{
+	printf("%zu packets in %zu scenes: %zu disagreements; %.1f s, %.0f packets a second\n", sum->packets,
+	       sum->scenes, sum->wrong, seconds, (double)sum->packets / seconds);
+}
+
+static bool is_enough(const struct tally *sum, size_t begun, size_t packets)
+{
+	return begun * POLICIES * VOLLEYS * VOLLEY_MAX >= packets || (fault && sum->shrunk);
+}
+
+/* Waits a second at most for jobs to end; returns how many did. */
+static size_t jobs_wait(struct job *jobs, unsigned n, struct tally *sum, bool *whole)
+{
+	struct pollfd polls[JOBS_MAX];
+	size_t ended = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		polls[i] = (struct pollfd){ jobs[i].pid ? jobs[i].fd : -1, POLLIN, 0 };
+	MUST(poll(polls, n, 1000) >= 0);
+	for (unsigned i = 0; i < n; i++)
+		if (jobs[i].pid && polls[i].revents) {
+			*whole &= job_end(&jobs[i], sum);
+			ended++;
+		}
+	return ended;
+}
+
+/* Scenes from `seed` on, several at a time, until there were enough packets or, with a fault, it was found. */
+static bool run_all(size_t packets, uint64_t seed, unsigned n_jobs, struct tally *sum)
+{
+	struct job jobs[JOBS_MAX] = { 0 };
+	double start = now(), told = start;
+	size_t running = 0, begun = 0;
+	bool whole = true;
+
+	*sum = (struct tally){ 0 };
+	do {
+		for (unsigned i = 0; i < n_jobs && whole && !is_enough(sum, begun, packets); i++)
+			if (!jobs[i].pid) {
+				job_start(&jobs[i], i, seed++, sum->shrunk < SHRUNK);
+				running++;
+				begun++;
+			}
+		running -= jobs_wait(jobs, n_jobs, sum, &whole);
+		if (now() - told > PROGRESS) {
+			told = now();
+			line(sum, told - start);
+		}
+	} while (running || (whole && !is_enough(sum, begun, packets)));
+	return whole;
 }
 
 static unsigned long long number(const char *name, unsigned long long otherwise)
 {
 	const char *text = getenv(name);
 
-	return text ? strtoull(text, NULL, 10) : otherwise;
+	return text && *text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void report(const struct tally *sum, double seconds)
+/* What has to be left of each fault, at most, and where the kernel decided. */
+static const struct {
+	size_t lines, packets;
+	const char *chain;
+} wanted[] = {
+	[FAULT_ELEMENT] = { 2, 1, "guard-container" },
+	[FAULT_RULE] = { 2, 1, "" },
+	[FAULT_BLOCK] = { 6, 1, "from-" },
+	[FAULT_REVOKE] = { 8, 2, "from-" },
+};
+
+static int break_it(const char *what, uint64_t seed)
 {
-	printf("%zu packets in %.1f s: %zu passed, %zu dropped, %zu lost in the kernel, %zu of flows; %zu disagreements\n",
-	       sum->packets, seconds, sum->passed, sum->dropped, sum->lost, sum->later, sum->wrong);
-	for (int i = 1; i < _REASON_MAX; i++)
-		printf("  %-16s %zu\n", reason_info((enum reason)i)->id, sum->reasons[i]);
+	int failed = 0, tried = 0;
+
+	for (int i = 1; i < _FAULT_MAX; i++) {
+		struct tally sum;
+		bool good;
+
+		if (strcmp(what, "all") != 0 && strcmp(what, fault_name((enum fault)i)) != 0)
+			continue;
+		tried++;
+		fault = (enum fault)i;
+		good = run_all(1000000, seed, 1, &sum) && sum.shrunk == 1 && sum.lines <= wanted[i].lines &&
+		       sum.lasting <= wanted[i].packets &&
+		       strncmp(sum.chain, wanted[i].chain, strlen(wanted[i].chain)) == 0;
+		failed += !good;
+		printf("%s %d - %s, found after %zu packets: left are %zu lines of policy and %zu packets, decided in %s\n",
+		       good ? "ok" : "not ok", tried, fault_name(fault), sum.packets, sum.lines, sum.lasting,
+		       sum.chain);
+	}
+	if (!tried)
+		fprintf(stderr, "--break: there is no %s\n", what);
+	return tried && !failed ? 0 : 1;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	unsigned long long packets = number("PACKETS", 100000), seed = number("SEED", 1);
-	struct tally sum = { 0 };
+	unsigned long long packets = number("PACKETS", 100000), seed = number("SEED", 1), jobs = number("JOBS", 1);
+	struct tally sum;
 	double start = now();
-	cpu_set_t one;
-	bool whole = true;
+	bool whole;
 
 	if (geteuid() != 0) {
 		printf("needs root, to make network namespaces\n");
@@ -264,11 +342,13 @@ int main(void)
 	if (access("/proc/sys/net/netfilter/nf_conntrack_max", F_OK) < 0 && system("modprobe -q nf_conntrack") != 0)
 		fprintf(stderr, "nf_conntrack cannot be loaded\n");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one); /* packets stay in order */
-	for (; whole && sum.packets < packets; seed++)
-		whole = child(seed, &sum);
-	report(&sum, now() - start);
+	if (argc == 3 && strcmp(argv[1], "--break") == 0)
+		return break_it(argv[2], seed);
+	whole = run_all(packets, seed, jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : (unsigned)jobs, &sum);
+	for (int i = 1; i < _REASON_MAX; i++)
+		printf("  %-16s %zu\n", reason_info((enum reason)i)->id, sum.reasons[i]);
+	printf("  %zu passed, %zu dropped, %zu lost in the kernel; %zu of flows\n", sum.passed, sum.dropped, sum.lost,
+	       sum.later);
+	line(&sum, now() - start);
 	return whole && sum.wrong == 0 ? 0 : 1;
 }

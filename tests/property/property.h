@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "inventory/inventory.h"
+#include "ruleset/ruleset.h"
 #include "verdict/verdict.h"
 
 /*
@@ -63,8 +64,14 @@ struct scene {
 	bool bridge_calls; /* net.bridge.bridge-nf-call-iptables */
 };
 
-void scene_open(struct scene *scene);
+void scene_choose(struct scene *scene); /* random interfaces and settings */
+void scene_open(struct scene *scene); /* makes them in namespaces that are new; they go with the last process there */
+void scene_close(struct scene *scene);
 void scene_add_engine(struct scene *scene); /* networks, containers, published ports and their NAT */
+void scene_change(struct scene *scene); /* some containers stop, others start */
+void scene_nat(const struct scene *scene); /* the engine's NAT as the forwards are now; flows keep theirs */
+/* Puts a copy of what engines know, and of the resolver, in the place of what is there. */
+void engine_copy(const struct inventory *from, struct inventory *to);
 void scene_print(const struct scene *scene, FILE *file);
 const struct nic *scene_nic(const struct scene *scene, const char *name);
 struct addr scene_addr(const struct scene *scene, uint8_t family); /* a random one */
@@ -74,6 +81,9 @@ const char *scene_route(const struct scene *scene, const struct addr *to, const 
 
 /* A random policy document; the caller's to free. */
 char *wish_write(const struct scene *scene);
+
+/* A later packet of a flow: of the side that opened it, of the other one, an ICMP error about the one or the other. */
+enum later { LATER_NONE, LATER_ORIGINAL, LATER_REPLY, LATER_ERROR, LATER_ERROR_BACK };
 
 enum fate { FATE_NONE, FATE_PASSED, FATE_DROPPED };
 
@@ -88,7 +98,11 @@ struct shot {
 	const struct packet *about; /* what an ICMP error quotes: addresses and ports as the packet had them */
 	uint16_t about_icmp_id;
 	const uint8_t *mac; /* of another container, inside a bridge */
+	size_t id; /* of its record */
 	size_t flow; /* the flow it belongs to, or NO_FLOW */
+	enum later later;
+	uint8_t error_type; /* of an ICMP error */
+	struct addr stray; /* of an ICMP error that somebody on the way sends */
 	bool reply;
 	bool lost; /* the kernel itself drops it after our first chains */
 	struct decision expected;
@@ -115,6 +129,7 @@ struct flow {
 	uint32_t sequence;
 	bool replied;
 	bool local; /* this machine opened it */
+	size_t opener; /* id of the record that opened it */
 	double born; /* in seconds of the monotonic clock */
 	unsigned used; /* the last volley that had a packet of it */
 };
@@ -130,9 +145,17 @@ struct flows {
 /* The next packet: of a new flow, or of one that is there. */
 void shot_make(struct shot *shot, const struct scene *scene, struct flows *flows);
 void shot_print(const struct shot *shot, FILE *file);
+/* The same packet in another scene, or under another policy: false where it cannot be sent there. */
+bool shot_again(struct shot *shot, const struct scene *scene, const struct flows *flows, const char *nic);
 /* Remembers what passed. */
 void flows_note(struct flows *flows, const struct scene *scene, const struct shot *shot);
+void connections_forget(void); /* of the kernel */
 double now(void);
+
+/* Groups of the packet log for what passed and what left, and the protocol of the packet that ends a volley. */
+#define GROUP_PASSED 5392
+#define GROUP_LEFT 5393
+#define END_PROTO 254
 
 /* Sends packets and learns what became of each: at most VOLLEY_MAX at a time. */
 #define VOLLEY_MAX 500
@@ -140,5 +163,110 @@ struct watch;
 struct watch *watch_open(void);
 void watch_volley(struct watch *watch, const struct scene *scene, struct shot *shots, size_t n);
 void watch_close(struct watch *watch);
+
+/* A fault of the test's own, by which it shows that it finds, shrinks and names one: --break. */
+enum fault { FAULT_NONE, FAULT_ELEMENT, FAULT_RULE, FAULT_BLOCK, FAULT_REVOKE, _FAULT_MAX };
+extern enum fault fault;
+const char *fault_name(enum fault which);
+void fault_ruleset(struct ruleset *ruleset);
+void fault_decision(const struct packet *packet, struct decision *decision);
+
+/* What is in force. */
+struct force {
+	struct nft *nft;
+	struct class_book *book;
+	struct policy *policy;
+	struct model *model;
+	struct ruleset *ruleset;
+};
+
+void force_open(struct force *force);
+/* A policy, whose owner it becomes, takes the place of the one before, as the daemon does it. */
+int force_change(struct force *force, const struct inventory *inventory, struct policy *policy, struct error *error);
+void force_close(struct force *force);
+
+/* What was in force when packets were sent. */
+struct epoch {
+	struct policy *policy;
+	struct inventory *engine;
+	struct forward *forwards;
+	size_t n_forwards;
+};
+
+struct record {
+	size_t id, epoch;
+	size_t opener; /* id of the record that opened its flow, or NO_FLOW */
+	bool local; /* this machine opens a flow to packet.dialled */
+	char nic[IFNAMSIZ];
+	struct shot shot;
+};
+
+/* All that is needed to send packets once more; the last one is what it is about. */
+struct story {
+	struct nic nics[NICS_MAX];
+	size_t n_nics;
+	bool bridge_calls;
+	struct epoch *epochs;
+	size_t n_epochs;
+	struct record *records;
+	size_t n_records;
+};
+
+void story_begin(struct story *story, const struct scene *scene);
+void story_epoch(struct story *story, const struct scene *scene, const struct policy *policy);
+void story_add(struct story *story, struct shot *shot, const struct flows *flows);
+void story_add_local(struct story *story, const struct addr *to, struct flows *flows);
+/* Its packets up to record i; `flow`: only those of the same flow. */
+void story_copy(const struct story *from, struct story *to);
+void story_pick(const struct story *from, size_t i, bool flow, struct story *to);
+void story_clear(struct story *story);
+
+/* A machine to send packets into. */
+struct rig {
+	struct scene scene;
+	struct force force;
+	struct watch *watch;
+	struct flows flows;
+};
+
+void rig_open(struct rig *rig, const struct story *story);
+void rig_close(struct rig *rig);
+bool rig_fits(const struct rig *rig, const struct story *story); /* the same interfaces */
+/*
+ * Sends all of a story, one packet after the other; false where that cannot be, or where verdict() says of a single
+ * packet another thing than of the one that was seen. `before_last`: may be NULL.
+ */
+bool rig_play(struct rig *rig, const struct story *story, const struct shot *seen, void (*before_last)(void),
+	      struct shot *ret);
+
+bool agrees(const struct shot *shot);
+/* The verdict() of the test: what the product says, but for the fault. */
+void judge(const struct model *model, struct shot *shot);
+/* A flow that this machine opens to an IPv4 address: answers to it have to come in. */
+bool open_local(const struct scene *scene, struct flows *flows, const struct addr *to);
+
+/* Each takes the n-th thing of a kind out of a story; false when there is none. See cut.c. */
+bool cut_records(struct story *story, size_t n);
+bool cut_epochs(struct story *story, size_t n);
+bool cut_lists(struct story *story, size_t n);
+bool cut_entries(struct story *story, size_t n);
+bool cut_details(struct story *story, size_t n);
+bool cut_engines(struct story *story, size_t n);
+bool cut_nics(struct story *story, size_t n);
+
+/* What is left of a story. */
+struct gist {
+	size_t lines; /* of policy */
+	size_t packets;
+	char chain[64]; /* in which the kernel decided */
+};
+
+/* Takes out of a story what the disagreement about its last packet does not need, and prints the rest. False when it
+ * does not come again. */
+bool story_shrink(struct story *story, const struct shot *seen, FILE *file, struct gist *ret);
+
+/* Follows the next packet through the rules: trace_start(), the packet, trace_print(). */
+void trace_start(void);
+void trace_print(FILE *file, char *ret_chain, size_t size);
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/array.h"
 #include "kernel/links.h"
 #include "property.h"
+#include "ruleset/compile.h"
 
 struct addr address(const char *text)
 {
@@ -182,13 +183,16 @@ static void make_namespaces(struct scene *scene)
 /* Who passed our chains is logged behind them; this machine itself says nothing, but for what the test sends from it. */
 static const char probe[] =
 	"table inet probe {\n"
+	"chain end { type filter hook prerouting priority -400;\n"
+	" ip protocol %d log prefix \"spr:end\" group %d queue-threshold 1"
+	" log group %d queue-threshold 1 log group %d queue-threshold 1 drop\n }\n"
 	"chain raw { type filter hook output priority -300; policy drop;\n meta mark 0x77 accept\n }\n"
 	"chain forward { type filter hook forward priority 100;\n"
-	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	" log prefix \"pass\" group %d snaplen 128\n }\n"
 	"chain leave { type filter hook postrouting priority 300;\n"
-	" log prefix \"left\" group 5393 snaplen 128\n }\n"
+	" log prefix \"left\" group %d snaplen 128\n }\n"
 	"chain input { type filter hook input priority 100;\n"
-	" log prefix \"pass\" group 5392 snaplen 128\n }\n"
+	" log prefix \"pass\" group %d snaplen 128\n }\n"
 	"}\n";
 
 static void make_probe(void)
@@ -196,8 +200,15 @@ static void make_probe(void)
 	FILE *nft = popen("nft -f -", "w");
 
 	MUST(nft);
-	fputs(probe, nft);
+	fprintf(nft, probe, END_PROTO, LOG_GROUP, GROUP_PASSED, GROUP_LEFT, GROUP_PASSED, GROUP_LEFT, GROUP_PASSED);
 	MUST(pclose(nft) == 0);
+}
+
+void scene_choose(struct scene *scene)
+{
+	*scene = (struct scene){ 0 };
+	scene->bridge_calls = access("/proc/sys/net/bridge", F_OK) == 0 && random_percent(30);
+	nics_choose(scene);
 }
 
 void scene_open(struct scene *scene)
@@ -206,7 +217,6 @@ void scene_open(struct scene *scene)
 	struct links *links;
 
 	make_namespaces(scene);
-	nics_choose(scene);
 	make_links(scene);
 	make_outside(scene);
 	make_addresses(scene);
@@ -220,6 +230,18 @@ void scene_open(struct scene *scene)
 	links_close(links);
 	for (size_t i = 0; i < scene->n_nics; i++)
 		scene->nics[i].index = if_nametoindex(scene->nics[i].name);
+}
+
+void scene_close(struct scene *scene)
+{
+	for (size_t i = 0; i < scene->n_nics; i++)
+		close(scene->nics[i].socket);
+	close(scene->inside);
+	close(scene->outside);
+	scene->inventory = inventory_free(scene->inventory);
+	free(scene->forwards);
+	scene->forwards = NULL;
+	scene->n_forwards = 0;
 }
 
 const struct nic *scene_nic(const struct scene *scene, const char *name)
@@ -258,10 +280,13 @@ static bool is_multicast(const struct addr *addr)
 /* An address of an interface, its broadcast address, or (IPv6) the first of its prefix: any of its routers. */
 static bool is_for(const struct prefix *prefix, const struct addr *to)
 {
-	struct range range = prefix_range(prefix);
+	struct range range;
 
 	if (addr_compare(&prefix->addr, to) == 0)
 		return true;
+	if (!prefix_contains(prefix, to))
+		return false;
+	range = prefix_range(prefix);
 	if (prefix->addr.family == AF_INET6)
 		return prefix->length < 127 && !addr_is_link_local(to) && addr_compare(&range.first, to) == 0;
 	return prefix->length < 31 && addr_compare(&range.last, to) == 0;

@@ -314,9 +314,9 @@ static void make_reply(struct shot *shot, const struct scene *scene, const struc
 }
 
 /* An ICMP error about the flow's first side, or about its replies. */
-static void make_error(struct shot *shot, const struct scene *scene, const struct flow *flow, bool about_reply)
+static void make_error(struct shot *shot, const struct scene *scene, const struct flow *flow)
 {
-	static const uint8_t types4[] = { 3, 3, 11, 12, 4, 5 }, types6[] = { 1, 2, 3, 4 };
+	bool about_reply = shot->later == LATER_ERROR_BACK;
 	const struct packet *first = &flow->first;
 	static struct packet quotes[VOLLEY_MAX];
 	static size_t last;
@@ -342,12 +342,43 @@ static void make_error(struct shot *shot, const struct scene *scene, const struc
 		packet->dialled = flow->wire_from;
 		packet->to = first->from;
 	}
-	if (random_percent(30))
-		packet->from = neighbour(scene, shot->nic, first->from.family);
 	packet->proto = is_six(first) ? IPPROTO_ICMPV6 : IPPROTO_ICMP;
-	packet->icmp_type = is_six(first) ? RANDOM_OF(types6) : RANDOM_OF(types4);
+	packet->icmp_type = shot->error_type;
 	packet->from_port = packet->dialled_port = packet->to_port = 0;
 	packet->flow = FLOW_ERROR;
+}
+
+static void choose_error(struct shot *shot, const struct scene *scene, const struct flow *flow)
+{
+	static const uint8_t types4[] = { 3, 3, 11, 12, 4, 5 }, types6[] = { 1, 2, 3, 4 };
+	const char *in = shot->later == LATER_ERROR_BACK ? flow->first.in : flow->first.out;
+
+	shot->error_type = is_six(&flow->first) ? RANDOM_OF(types6) : RANDOM_OF(types4);
+	if (random_percent(30))
+		shot->stray = neighbour(scene, scene_nic(scene, in), flow->first.from.family);
+}
+
+/* A later packet of a flow from what was chosen about it; `nic`: by another way than its own. */
+static void later_fill(struct shot *shot, const struct scene *scene, const struct flow *flow, const struct nic *nic)
+{
+	uint8_t hop_limit = shot->packet.hop_limit;
+
+	if (shot->later == LATER_ORIGINAL)
+		make_original(shot, scene, flow);
+	else if (shot->later == LATER_REPLY)
+		make_reply(shot, scene, flow);
+	else
+		make_error(shot, scene, flow);
+	if (shot->stray.family)
+		shot->packet.from = shot->stray;
+	if (nic)
+		shot->nic = nic;
+	shot->packet.in = shot->nic->name;
+	shot->packet.hop_limit = hop_limit;
+	finish(shot, scene);
+	/* the kernel's NAT refuses redirects of what it translated: nf_nat_icmp_reply_translation() */
+	shot->lost |= shot->packet.icmp_type == 5 && (addr_compare(&flow->first.dialled, &flow->first.to) != 0 ||
+						      addr_compare(&flow->first.from, &flow->wire_from) != 0);
 }
 
 static bool make_later(struct shot *shot, const struct scene *scene, struct flows *flows)
@@ -361,24 +392,45 @@ static bool make_later(struct shot *shot, const struct scene *scene, struct flow
 		return false;
 	*shot = (struct shot){ .flow = i };
 	if (choice < 45 && outside)
-		make_reply(shot, scene, flow);
+		shot->later = LATER_REPLY;
 	else if (choice < 60 && outside)
-		make_error(shot, scene, flow, false);
+		shot->later = LATER_ERROR;
 	else if (choice < 75 && flow->replied && !flow->local)
-		make_error(shot, scene, flow, true);
+		shot->later = LATER_ERROR_BACK;
 	else if (!flow->local)
-		make_original(shot, scene, flow);
+		shot->later = LATER_ORIGINAL;
 	else
 		return false;
-	if (random_percent(8)) /* by another way */
-		shot->nic = &scene->nics[random_below((uint32_t)scene->n_nics)];
-	flow->used = flows->volley;
-	shot->packet.in = shot->nic->name;
+	if (shot->later == LATER_ERROR || shot->later == LATER_ERROR_BACK)
+		choose_error(shot, scene, flow);
 	shot->packet.hop_limit = random_percent(50) ? 255 : 64;
+	later_fill(shot, scene, flow, random_percent(8) ? &scene->nics[random_below((uint32_t)scene->n_nics)] : NULL);
+	flow->used = flows->volley;
+	return true;
+}
+
+bool shot_again(struct shot *shot, const struct scene *scene, const struct flows *flows, const char *nic)
+{
+	shot->nic = scene_nic(scene, nic);
+	if (!shot->nic)
+		return false;
+	if (shot->later) {
+		const struct flow *flow = &flows->flows[shot->flow];
+
+		if (!scene_nic(scene, flow->first.in) && !flow->local)
+			return false;
+		if (shot->later != LATER_ORIGINAL && shot->later != LATER_ERROR_BACK &&
+		    !scene_nic(scene, flow->first.out))
+			return false;
+		later_fill(shot, scene, flow, shot->nic);
+		return true;
+	}
+	shot->packet.in = shot->nic->name;
+	shot->packet.to = shot->packet.dialled;
+	shot->packet.to_port = shot->packet.dialled_port;
+	if (shot->packet.flow == FLOW_NONE)
+		translate(scene, &shot->packet);
 	finish(shot, scene);
-	/* the kernel's NAT refuses redirects of what it translated: nf_nat_icmp_reply_translation() */
-	shot->lost |= shot->packet.icmp_type == 5 && (addr_compare(&flow->first.dialled, &flow->first.to) != 0 ||
-						      addr_compare(&flow->first.from, &flow->wire_from) != 0);
 	return true;
 }
 
@@ -412,6 +464,7 @@ void flows_note(struct flows *flows, const struct scene *scene, const struct sho
 	flow->wire_from = shot->left_from.family ? shot->left_from : packet->from;
 	flow->wire_port = shot->left_from.family ? shot->left_port : packet->from_port;
 	flow->used = flows->volley;
+	flow->opener = shot->id;
 }
 
 void shot_print(const struct shot *shot, FILE *file)

@@ -8,14 +8,13 @@
 #include "property.h"
 #include "ruleset/compile.h"
 
-#define GROUP_PASSED 5392
-#define GROUP_LEFT 5393
-#define PATIENCE 400 /* ms without news: what is missing then was dropped by the kernel itself */
+#define PATIENCE 60000 /* ms without news: something is wrong */
 
 struct watch {
 	struct droplog *drops, *passes, *lefts;
 	struct shot *shots; /* of this volley; the number of the first one is `base` */
-	size_t n_shots, n_known;
+	size_t n_shots;
+	size_t ends; /* groups that told of the last packet */
 	uint32_t base;
 };
 
@@ -25,7 +24,8 @@ static struct shot *shot_of(struct watch *watch, const struct drop *drop)
 	const uint8_t *at = drop->payload;
 	uint32_t number;
 
-	if (drop->length < 20)
+	watch->ends += drop->proto == END_PROTO;
+	if (drop->length < 20 || drop->proto == END_PROTO)
 		return NULL;
 	number = at[0] >> 4 == 4 ? (uint32_t)(at[4] << 8 | at[5]) :
 				   (uint32_t)((at[1] & 0xf) << 16 | at[2] << 8 | at[3]);
@@ -40,9 +40,7 @@ static void note(struct watch *watch, const struct drop *drop, enum fate fate)
 
 	if (!shot)
 		return;
-	if (shot->fate == FATE_NONE)
-		watch->n_known++;
-	else if (shot->fate == fate && !shot->nic->bridge)
+	if (shot->fate == fate && !shot->nic->bridge)
 		fprintf(stderr, "one packet was seen twice\n");
 	shot->fate = fate;
 	shot->out = drop->out;
@@ -93,59 +91,53 @@ void watch_close(struct watch *watch)
 	free(watch);
 }
 
-static size_t missing(const struct watch *watch)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < watch->n_shots; i++)
-		n += watch->shots[i].fate == FATE_NONE && !watch->shots[i].lost;
-	return n;
-}
-
-/* Reads until every packet's fate is known, or nothing comes any more. What may be lost is not waited for long. */
+/*
+ * Reads until the last packet is there, which the probe's table logs to all groups and has their batches sent: packets
+ * stay in order, so what nobody has told of by then was dropped by the kernel itself.
+ */
 static void collect(struct watch *watch)
 {
-	struct pollfd polls[] = { { droplog_fd(watch->drops), POLLIN, 0 }, { droplog_fd(watch->passes), POLLIN, 0 } };
-	size_t known = 0;
+	struct pollfd polls[] = { { droplog_fd(watch->drops), POLLIN, 0 },
+				  { droplog_fd(watch->passes), POLLIN, 0 },
+				  { droplog_fd(watch->lefts), POLLIN, 0 } };
 
-	while (watch->n_known < watch->n_shots) {
-		int ready = poll(polls, 2, missing(watch) > 0 ? PATIENCE : 60);
-
-		MUST(droplog_read(watch->drops) == 0 && droplog_read(watch->passes) == 0);
-		if (ready == 0 && known == watch->n_known)
-			return;
-		known = watch->n_known;
+	while (watch->ends < ELEMENTSOF(polls)) {
+		MUST(poll(polls, ELEMENTSOF(polls), PATIENCE) > 0);
+		MUST(droplog_read(watch->drops) == 0 && droplog_read(watch->passes) == 0 &&
+		     droplog_read(watch->lefts) == 0);
 	}
 }
 
-/* What passed leaves a moment later. */
-static void collect_lefts(struct watch *watch)
+static void send_shot(const struct shot *shot)
 {
-	struct pollfd left = { droplog_fd(watch->lefts), POLLIN, 0 };
+	uint8_t frame[FRAME_MAX];
+	size_t length = frame_build(shot, frame);
 
-	do
-		MUST(droplog_read(watch->lefts) == 0);
-	while (poll(&left, 1, 10) > 0);
+	MUST(send(shot->nic->socket, frame, length, 0) == (ssize_t)length);
+}
+
+static void send_end(const struct scene *scene)
+{
+	struct shot end = { .nic = &scene->nics[0] };
+
+	end.packet.from = end.packet.dialled = address("203.0.113.250");
+	end.packet.proto = END_PROTO;
+	send_shot(&end);
 }
 
 void watch_volley(struct watch *watch, const struct scene *scene, struct shot *shots, size_t n)
 {
-	uint8_t frame[FRAME_MAX];
-
 	watch->shots = shots;
 	watch->n_shots = n;
-	watch->n_known = 0;
+	watch->ends = 0;
 	for (size_t i = 0; i < n; i++) {
-		size_t length;
-
 		shots[i].number = watch->base + (uint32_t)i;
 		shots[i].fate = FATE_NONE;
 		shots[i].left_from = (struct addr){ 0 };
-		length = frame_build(&shots[i], frame);
-		MUST(send(shots[i].nic->socket, frame, length, 0) == (ssize_t)length);
+		send_shot(&shots[i]);
 	}
+	send_end(scene);
 	collect(watch);
-	collect_lefts(watch);
 	watch->base += (uint32_t)n;
 	if (watch->base + VOLLEY_MAX > UINT16_MAX)
 		watch->base = 1;
