@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a change costs in the engine: from a new inventory or policy to the kernel's answer. Writes to the tables of the
- * network namespace it is started in: `unshare -n build/bench/control MEMBERS NETWORKS PUBLISHED`. One JSON object.
+ * network namespace it is started in: `unshare -n build/bench/control MEMBERS NETWORKS PUBLISHED TIMES`. One JSON object.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "town.h"
 #include "verdict/model.h"
 
-#define TIMES 50
+#define TIMES_MAX 1000
 
 struct engine {
 	struct town town;
@@ -24,6 +24,7 @@ struct engine {
 	struct model *model;
 	struct ruleset *ruleset;
 	struct nft *nft;
+	unsigned times; /* that each change is made */
 	double model_ms, compile_ms, write_ms; /* of the last change */
 };
 
@@ -116,21 +117,21 @@ static long resident_kb(void)
 
 static void measure(struct engine *engine, size_t which)
 {
-	double all[TIMES], model = 0, compile = 0, write = 0;
+	double all[TIMES_MAX], model = 0, compile = 0, write = 0;
 
-	for (unsigned i = 0; i < TIMES; i++) {
+	for (unsigned i = 0; i < engine->times; i++) {
 		double began = now_ms();
 
 		changes[which].make(engine, i);
 		refresh(engine);
 		all[i] = now_ms() - began;
-		model += engine->model_ms / TIMES;
-		compile += engine->compile_ms / TIMES;
-		write += engine->write_ms / TIMES;
+		model += engine->model_ms / engine->times;
+		compile += engine->compile_ms / engine->times;
+		write += engine->write_ms / engine->times;
 	}
-	qsort(all, TIMES, sizeof(all[0]), compare);
+	qsort(all, engine->times, sizeof(all[0]), compare);
 	printf(", \"%s\": {\"p50\": %.3f, \"p99\": %.3f, \"model\": %.3f, \"compile\": %.3f, \"write\": %.3f}",
-	       changes[which].name, all[TIMES / 2], all[TIMES - 1], model, compile, write);
+	       changes[which].name, all[engine->times / 2], all[(engine->times - 1) * 99 / 100], model, compile, write);
 }
 
 int main(int argc, char **argv)
@@ -140,8 +141,9 @@ int main(int argc, char **argv)
 	size_t elements = 0;
 	double began;
 
-	if (argc != 4) {
-		fprintf(stderr, "usage: control MEMBERS NETWORKS PUBLISHED\n");
+	engine.times = argc == 5 ? (unsigned)atoi(argv[4]) : 0;
+	if (engine.times == 0 || engine.times > TIMES_MAX) {
+		fprintf(stderr, "usage: control MEMBERS NETWORKS PUBLISHED TIMES\n");
 		return 2;
 	}
 	engine.town = (struct town){ (unsigned)atoi(argv[1]), (unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]) };
