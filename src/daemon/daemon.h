@@ -46,6 +46,7 @@ struct daemon {
 	uv_signal_t sigterm, sigint, sighup;
 	uv_check_t check; /* after each turn of the loop: brings the kernel up to date when `dirty` */
 	uv_timer_t clock; /* expiries, and what must be looked at now and then */
+	uv_timer_t open; /* a refresh, when opening no longer waits */
 	uv_timer_t confirm; /* ends the time in which a revision must be confirmed */
 	uv_poll_t links_poll, nft_poll, droplog_poll;
 
@@ -81,6 +82,7 @@ struct daemon {
 	struct port_bits ports_seen; /* busy ones, at the last look */
 	struct port_bits shadowed; /* the services' ports that no flow of a container has any more */
 	bool cut_again; /* ending flows failed in part */
+	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
 	struct flow *ended; /* flows that were ended: their other end is not heard, unless policy accepts it again */
@@ -96,6 +98,9 @@ struct daemon {
 
 /* enforce.c: model and ruleset from policy and inventory, into the kernel; then the flows that lost their right end. */
 int daemon_refresh(struct daemon *daemon, struct error *error);
+
+/* The same for what engines and links told: what it closes closes at once, what it only opens may wait some milliseconds. */
+int daemon_follow(struct daemon *daemon, struct error *error);
 int daemon_activate(struct daemon *daemon, struct error *error);
 int daemon_deactivate(struct daemon *daemon, struct error *error);
 /* Reads back, and puts right what others changed. */

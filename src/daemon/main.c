@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -15,6 +16,7 @@
 
 #define ENGINE_WAIT_MS 5000
 #define ENGINE_ABSENT_MS 2000
+#define PRIORITY -10 /* as nice takes it */
 
 static const char usage[] =
 	"usage: sprd [--socket PATH] [--state-dir FOLDER] [--docker PATH | --no-docker] [--resolv-conf PATH]\n"
@@ -285,6 +287,8 @@ int main(int argc, char **argv)
 			fputs(usage, stderr);
 		return r < 0 ? 2 : 0;
 	}
+	/* Rights end in time on a busy machine too; helpers are waited for. Under systemd this is the unit's, and refused. */
+	setpriority(PRIO_PROCESS, 0, PRIORITY);
 	signal(SIGPIPE, SIG_IGN);
 	uv_loop_init(&daemon.loop);
 	uv_timer_init(&daemon.loop, &daemon.confirm);

@@ -208,7 +208,7 @@ static void on_check(uv_check_t *handle)
 	struct daemon *daemon = handle->data;
 	struct error error = { 0 };
 
-	if (daemon->dirty && daemon_refresh(daemon, &error) < 0)
+	if (daemon->dirty && daemon_follow(daemon, &error) < 0)
 		log_error("enforce", "%s", error.text);
 	if (daemon->repair && daemon_repair(daemon, &error) < 0)
 		log_error("repair", "%s", error.text);
@@ -249,6 +249,8 @@ int watch_start(struct daemon *daemon, struct error *error)
 	daemon->check.data = daemon;
 	uv_timer_init(&daemon->loop, &daemon->clock);
 	daemon->clock.data = daemon;
+	uv_timer_init(&daemon->loop, &daemon->open);
+	daemon->open.data = daemon;
 	r = uv_check_start(&daemon->check, on_check);
 	if (r >= 0)
 		r = uv_timer_start(&daemon->clock, on_clock, CLOCK_MS, CLOCK_MS);
@@ -274,7 +276,7 @@ void watch_stop(struct daemon *daemon)
 		(uv_handle_t *)&daemon->sigterm,      (uv_handle_t *)&daemon->sigint,
 		(uv_handle_t *)&daemon->nft_poll,     (uv_handle_t *)&daemon->links_poll,
 		(uv_handle_t *)&daemon->droplog_poll, (uv_handle_t *)&daemon->sighup,
-		(uv_handle_t *)&daemon->confirm,
+		(uv_handle_t *)&daemon->confirm,      (uv_handle_t *)&daemon->open,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(handles); i++)

@@ -54,6 +54,10 @@ static bool fails(enum fault fault)
 	faults->failed++;
 	if (faults->error == FAULT_DIE)
 		_exit(128 + SIGKILL);
+	if (faults->error == FAULT_SLOW) {
+		sleep(1);
+		return false;
+	}
 	errno = (int)faults->error;
 	return true;
 }

@@ -19,6 +19,7 @@ enum fault {
 };
 
 #define FAULT_DIE 9999 /* in place of an errno: the process ends at that call, as by SIGKILL */
+#define FAULT_SLOW 9998 /* the call takes a second, and is made */
 
 /* The file that SPR_FAULTS names, shared with the test. Numbers of 32 bits, those of the test first. */
 struct faults {

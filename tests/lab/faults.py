@@ -10,7 +10,7 @@ from spr import BUILD
 LIBRARY = f"{BUILD}/tests/fault/faults.so"
 KINDS = ["none", "send", "receive", "lost", "cut", "memory", "socket", "accept", "sync"]
 FOREVER = 1 << 30
-DIE = 9999
+OTHERS = {"DIE": 9999, "SLOW": 9998}
 SIZE = 4 * (4 + len(KINDS) + 2)
 
 
@@ -30,10 +30,10 @@ class Faults:
 
     def arm(self, kind, code="ENOBUFS", at=1, times=1):
         """The call number `at` of this kind fails, and `times` - 1 that follow; at 0 only counts. With the code DIE the
-        process ends there, as by SIGKILL."""
+        process ends there, as by SIGKILL; with SLOW the call takes a second."""
         self._put(2, 0)
         self._put(4, *[0] * (len(KINDS) + 1))
-        self._put(0, KINDS.index(kind), DIE if code == "DIE" else getattr(errno, code))
+        self._put(0, KINDS.index(kind), OTHERS.get(code) or getattr(errno, code))
         self._put(3, times)
         self._put(2, at)
 

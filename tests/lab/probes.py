@@ -291,12 +291,10 @@ class Flood:
 def udp_arrived(space):
     """How many UDP packets a namespace's stack has been given, with or without somebody listening, both families."""
     counters = {}
-    text = space.run("cat", "/proc/net/snmp").splitlines()
-    names, values = [line.split()[1:] for line in text if line.startswith("Udp:")]
-    counters.update(zip(names, map(int, values)))
-    for line in space.run("cat", "/proc/net/snmp6").splitlines():
-        name, value = line.split()
-        if name.startswith("Udp6"):
-            counters[name] = int(value)
+    with space.entered(), open("/proc/thread-self/net/snmp", encoding="ascii") as four, \
+            open("/proc/thread-self/net/snmp6", encoding="ascii") as six:
+        names, values = [line.split()[1:] for line in four if line.startswith("Udp:")]
+        counters.update(zip(names, map(int, values)))
+        counters.update((name, int(value)) for name, value in map(str.split, six) if name.startswith("Udp6"))
     wanted = ("InDatagrams", "NoPorts", "InErrors", "Udp6InDatagrams", "Udp6NoPorts", "Udp6InErrors")
     return sum(counters[name] for name in wanted)

@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Every attack: open on plain Docker, closed with spr, and its control open again with spr."""
 
+import contextlib
+import socket
+import time
+
 import pytest
 
 from attacks import ATTACKS, BY_ID
-from probes import CLOSED_WAIT, OPEN_WAIT
+from probes import CLOSED_WAIT, OPEN_WAIT, SLOW, token, udp_socket
+from scene import HOST4, INTERNET4
 
 # The catalogue's attacks that need no life cycle of their own (those are in test_lifecycle.py).
 CATALOGUE = """
@@ -65,6 +70,40 @@ def test_flow_from_before(number, stage, built):
     stage.closed()
     assert stage.is_closed(attack.run)
     assert stage.is_open(attack.control.run)
+
+
+def test_service_from_later(stage, built):
+    """A flow of a container loses its port to a service of this machine that starts later; another flow keeps its own."""
+    scene, far_port = stage.scene, 4500
+    stage.closed()
+
+    def seen(sock, far):
+        sock.send(b"a flow")
+        return far.recvfrom(100)[1][1]
+
+    def answered(sock, far, port):
+        word = token()
+        far.sendto(word, (HOST4, port))
+        with contextlib.suppress(OSError):
+            return sock.recv(100) == word
+        return False
+
+    with scene.internet.socket(socket.AF_INET, socket.SOCK_DGRAM) as far, \
+            udp_socket(scene.pub, INTERNET4, far_port, 45001) as loses, udp_socket(scene.pub, INTERNET4, far_port, 45002) as keeps:
+        far.bind(("", far_port))
+        for sock in (far, loses, keeps):
+            sock.settimeout(CLOSED_WAIT)
+        lost, kept = seen(loses, far), seen(keeps, far)
+        assert lost != kept and answered(loses, far, lost) and answered(keeps, far, kept)
+        scene.serve(scene.router, "late", f"udp:0.0.0.0:{lost}")
+        until = time.monotonic() + 30 * SLOW
+        while seen(loses, far) == lost:
+            assert time.monotonic() < until, f"port {lost} is a service's, and still the flow's"
+            assert seen(keeps, far) == kept
+            time.sleep(0.5)
+        assert not answered(loses, far, lost), "what is for the service reaches the container"
+        assert answered(loses, far, seen(loses, far)), "the flow does not go on from another port"
+        assert seen(keeps, far) == kept and answered(keeps, far, kept), "the other flow lost its port too"
 
 
 INTERNAL_GRANTS = [

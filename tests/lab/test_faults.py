@@ -10,6 +10,7 @@ import contextlib
 import difflib
 import os
 import re
+import threading
 import time
 
 import pytest
@@ -181,6 +182,33 @@ def test_change(faults, wanted, stage, daemon):
                 done[made] += failed > 0
     assert sum(done.values()) > 0 and (faults is MEMORY or not done[None]), done
     assert faults is SLOW or done[False] > 0, done
+
+
+@pytest.mark.daemon_may_die
+def test_end_within_a_change(daemon):
+    """sprd is told to end while a change is being written down, and another waits for it: what is freed by then is not used."""
+    daemon.spr.prefix = ["env", "MALLOC_PERTURB_=165", *daemon.faults.prefix()]  # what is freed holds garbage at once
+    daemon.spr.restart()
+    daemon.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+    parts, answers = [other(daemon), A, B], []
+    daemon.faults.arm("sync", "SLOW")
+    try:
+        callers = [threading.Thread(target=lambda part=part: answers.append(daemon.attempt(lambda: apply(daemon, part)))) for part in parts]
+        for caller in callers:
+            caller.start()
+            time.sleep(0.1)
+        daemon.spr.stop()
+        for caller in callers:
+            caller.join()
+        assert daemon.faults.disarm() == 1, "nothing was slow"
+    finally:
+        daemon.faults.disarm()
+        daemon.spr.prefix = daemon.faults.prefix()
+    assert answers == [None] * len(parts), "a call was answered before the end"
+    assert daemon.spr.process.returncode == 0, daemon.spr.read_log()[-1500:]
+    daemon.spr.start()
+    daemon.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+    daemon.settled()
 
 
 @pytest.mark.daemon_may_die

@@ -15,8 +15,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "api/client.h"
 #include "api/line.h"
@@ -31,6 +33,7 @@ struct fixture {
 	pthread_t thread;
 	struct api_peer peer;
 	unsigned runs;
+	char order[16]; /* what "after" said, one letter each */
 	bool stopped; /* by the test */
 };
 
@@ -158,11 +161,36 @@ static int run_later(struct api_request *request, json_t *arguments, json_t **re
 	return API_LATER;
 }
 
+static int run_after(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
+{
+	struct fixture *fixture = api_request_data(request);
+
+	strncat(fixture->order, json_string_value(json_object_get(arguments, "text")), 1);
+	return run_echo(request, arguments, ret_result, error);
+}
+
+#define NOBODY 65534
+
+/* Of this thread only, which is why it is not done by libc. */
+static int become(uid_t user)
+{
+	return syscall(SYS_setresuid, -1, user, -1) < 0 ? -errno : 0;
+}
+
+/* Whoever the server is may call, as root may. */
+static int run_become(struct api_request *request, json_t *arguments, json_t **ret_result, struct error *error)
+{
+	(void)request;
+	(void)ret_result;
+	(void)error;
+	return become((uid_t)json_integer_value(json_object_get(arguments, "user")));
+}
+
 static const struct api_call calls[] = {
-	{ "later", false, run_later, true }, { "after", false, run_echo, true }, { "echo", false, run_echo },
-	{ "fail", false, run_fail },	     { "silent", false, run_silent },	 { "huge", false, run_huge },
-	{ "log", false, run_log },	     { "tick", false, run_tick },	 { "stop", false, run_stop },
-	{ "set", true, run_echo },
+	{ "become", false, run_become }, { "later", false, run_later, true }, { "after", false, run_after, true },
+	{ "echo", false, run_echo },	 { "fail", false, run_fail },	      { "silent", false, run_silent },
+	{ "huge", false, run_huge },	 { "log", false, run_log },	      { "tick", false, run_tick },
+	{ "stop", false, run_stop },	 { "set", true, run_echo },
 };
 
 static void *serve(void *data)
@@ -793,6 +821,43 @@ static void test_later(void **state)
 	close(third);
 }
 
+/* Root's calls go first, then who came first; when they dialled does not matter. */
+static void test_order(void **state)
+{
+	struct fixture *fixture = *state;
+	int root = dial(fixture), one, other, late;
+
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(chmod(fixture->directory, 0755), 0);
+	assert_int_equal(chmod(fixture->path, 0666), 0);
+	say(root, "{\"call\": \"become\", \"user\": 65534}\n");
+	assert_hears(root, "{\"result\":{}}");
+	assert_int_equal(become(NOBODY), 0);
+	one = dial(fixture);
+	other = dial(fixture);
+	assert_int_equal(become(0), 0);
+	late = dial(fixture);
+	say(root, "{\"call\": \"later\", \"ms\": 400}\n");
+	usleep(50000);
+	say(other, "{\"call\": \"after\", \"text\": \"b\"}\n");
+	usleep(50000);
+	say(one, "{\"call\": \"after\", \"text\": \"c\"}\n");
+	usleep(50000);
+	say(late, "{\"call\": \"after\", \"text\": \"a\"}\n");
+	assert_hears(root, "{\"result\":\"done\"}");
+	assert_non_null(strstr(hear(one), "\"text\":\"c\""));
+	assert_non_null(strstr(hear(other), "\"text\":\"b\""));
+	assert_non_null(strstr(hear(late), "\"text\":\"a\""));
+	say(root, "{\"call\": \"become\", \"user\": 0}\n");
+	assert_hears(root, "{\"result\":{}}");
+	assert_string_equal(fixture->order, "abc");
+	close(root);
+	close(one);
+	close(other);
+	close(late);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -814,6 +879,7 @@ int main(void)
 		WITH_SERVER(test_strangers),
 		WITH_SERVER(test_second_listener),
 		WITH_SERVER(test_later),
+		WITH_SERVER(test_order),
 		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_no_daemon),
 		cmocka_unit_test(test_line_buffer),
