@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/../src"
 
-order='base policy inventory verdict ruleset kernel engine store api doctor'
+order='base policy inventory verdict ruleset kernel engine twin store api doctor audit'
 programs='daemon cli'
 
 # "header: the layers that may include it"
