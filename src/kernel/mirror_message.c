@@ -53,7 +53,7 @@ static bool keep_neighbour(struct nlmsghdr *request)
 static bool keep_port(struct nlmsghdr *request)
 {
 	struct ndmsg *info = mnl_nlmsg_get_payload(request);
-	bool own = (info->ndm_state & NUD_PERMANENT) || (info->ndm_flags & NTF_SELF) || !(info->ndm_flags & NTF_MASTER);
+	bool own = (info->ndm_state & NUD_PERMANENT) || (info->ndm_flags & NTF_SELF);
 
 	info->ndm_state = NUD_NOARP;
 	info->ndm_flags = NTF_MASTER;
@@ -74,7 +74,7 @@ static const struct {
 	[MIRROR_NEIGHBOURS] = { RTM_NEWNEIGH, sizeof(struct ndmsg), BIT(NDA_CACHEINFO) | BIT(NDA_PROBES) | BIT(NDA_FLAGS_EXT),
 				keep_neighbour },
 	[MIRROR_PORTS] = { RTM_NEWNEIGH, sizeof(struct ndmsg),
-			   BIT(NDA_CACHEINFO) | BIT(NDA_MASTER) | BIT(NDA_FLAGS_EXT), keep_port },
+			   BIT(NDA_CACHEINFO) | BIT(NDA_MASTER) | BIT(NDA_VLAN) | BIT(NDA_FLAGS_EXT), keep_port },
 };
 
 /* The next hops without what the kernel found out about them. */

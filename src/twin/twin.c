@@ -35,7 +35,7 @@ static const char checkpoints[] =
 	" chain postrouting-begin {\n  type filter hook postrouting priority " FIRST "\n }\n"
 	" chain postrouting-end {\n  type filter hook postrouting priority " LAST "\n }\n"
 	" chain output {\n  type filter hook output priority " FIRST "\n"
-	"  icmpv6 type { 133, 134, 135, 136, 137 } accept\n  drop\n }\n"
+	"  icmpv6 type { 135, 136 } accept\n  drop\n }\n"
 	"}\n"
 	"table bridge " TWIN_TABLE " {\n"
 	" chain prerouting-begin {\n  type filter hook prerouting priority " FIRST "\n  meta nftrace set 1\n }\n"
