@@ -188,13 +188,14 @@ static int take_out(struct nlsocket *socket, enum mirror_part part, const struct
 	int r = mirror_list_read(socket, part, &have);
 
 	for (size_t i = 0; r >= 0 && i < have.n; i++) {
-		struct nlmsghdr **found = bsearch(&have.items[i], wanted->items, wanted->n, sizeof(*wanted->items),
-						  message_order);
+		struct nlmsghdr **found =
+			bsearch(&have.items[i], wanted->items, wanted->n, sizeof(*wanted->items), message_order);
 
 		if (found)
 			made[found - wanted->items] = true;
 		else
-			request_send(socket, have.items[i], gone, 0); /* what does not go is what the kernel keeps anyway */
+			request_send(socket, have.items[i], gone,
+				     0); /* what does not go is what the kernel keeps anyway */
 	}
 	mirror_list_clear(&have);
 	return r;

@@ -71,8 +71,8 @@ static const struct {
 	[MIRROR_ROUTES] = { RTM_NEWROUTE, sizeof(struct rtmsg),
 			    BIT(RTA_CACHEINFO) | BIT(RTA_NH_ID) | BIT(RTA_EXPIRES) | BIT(RTA_IIF), keep_route },
 	[MIRROR_RULES] = { RTM_NEWRULE, sizeof(struct fib_rule_hdr), 0, keep_rule },
-	[MIRROR_NEIGHBOURS] = { RTM_NEWNEIGH, sizeof(struct ndmsg), BIT(NDA_CACHEINFO) | BIT(NDA_PROBES) | BIT(NDA_FLAGS_EXT),
-				keep_neighbour },
+	[MIRROR_NEIGHBOURS] = { RTM_NEWNEIGH, sizeof(struct ndmsg),
+				BIT(NDA_CACHEINFO) | BIT(NDA_PROBES) | BIT(NDA_FLAGS_EXT), keep_neighbour },
 	[MIRROR_PORTS] = { RTM_NEWNEIGH, sizeof(struct ndmsg),
 			   BIT(NDA_CACHEINFO) | BIT(NDA_MASTER) | BIT(NDA_VLAN) | BIT(NDA_FLAGS_EXT), keep_port },
 };

@@ -33,23 +33,39 @@ static const char *const machine_settings[] = {
 };
 
 static const char *const interface_settings4[] = {
-	"forwarding",	 "rp_filter",	  "route_localnet", "accept_local", "accept_source_route", "src_valid_mark",
-	"bc_forwarding", "mc_forwarding", "proxy_arp",	    "arp_ignore",   "arp_filter",	   "arp_accept",
-	"disable_xfrm",	 "disable_policy", "send_redirects", "secure_redirects", "accept_redirects", "shared_media",
-	"drop_gratuitous_arp", "drop_unicast_in_l2_multicast", "ignore_routes_with_linkdown", "medium_id",
+	"forwarding",
+	"rp_filter",
+	"route_localnet",
+	"accept_local",
+	"accept_source_route",
+	"src_valid_mark",
+	"bc_forwarding",
+	"mc_forwarding",
+	"proxy_arp",
+	"arp_ignore",
+	"arp_filter",
+	"arp_accept",
+	"disable_xfrm",
+	"disable_policy",
+	"send_redirects",
+	"secure_redirects",
+	"accept_redirects",
+	"shared_media",
+	"drop_gratuitous_arp",
+	"drop_unicast_in_l2_multicast",
+	"ignore_routes_with_linkdown",
+	"medium_id",
 };
 
 static const char *const interface_settings6[] = {
-	"disable_ipv6",	 "forwarding", "accept_source_route", "proxy_ndp", "accept_redirects", "disable_policy",
-	"ignore_routes_with_linkdown", "drop_unicast_in_l2_multicast", "seg6_enabled",
+	"disable_ipv6",	    "forwarding",     "accept_source_route",	     "proxy_ndp",
+	"accept_redirects", "disable_policy", "ignore_routes_with_linkdown", "drop_unicast_in_l2_multicast",
+	"seg6_enabled",
 };
 
 /* What a machine does by itself, and a twin shall not: ask for routers, make addresses, wait until they are its own. */
 static const char *const quiet[][2] = {
-	{ "autoconf", "0" },
-	{ "accept_ra", "0" },
-	{ "accept_dad", "0" },
-	{ "router_solicitations", "0" },
+	{ "autoconf", "0" },	  { "accept_ra", "0" }, { "accept_dad", "0" }, { "router_solicitations", "0" },
 	{ "addr_gen_mode", "1" },
 };
 

@@ -83,11 +83,13 @@ static bool parse_nft(const struct nlmsghdr *message, struct trace_step *ret)
 	    !take_attribute_name(table[NFTA_TRACE_CHAIN], step.chain))
 		return false;
 	step.kind = (enum trace_kind)kinds[type];
-	if (table[NFTA_TRACE_RULE_HANDLE] && mnl_attr_get_payload_len(table[NFTA_TRACE_RULE_HANDLE]) >= sizeof(step.rule)) {
+	if (table[NFTA_TRACE_RULE_HANDLE] &&
+	    mnl_attr_get_payload_len(table[NFTA_TRACE_RULE_HANDLE]) >= sizeof(step.rule)) {
 		memcpy(&step.rule, mnl_attr_get_payload(table[NFTA_TRACE_RULE_HANDLE]), sizeof(step.rule));
 		step.rule = be64toh(step.rule);
 	}
-	verdict = step.kind == TRACE_POLICY ? number_of(table[NFTA_TRACE_POLICY]) : verdict_of(table[NFTA_TRACE_VERDICT]);
+	verdict = step.kind == TRACE_POLICY ? number_of(table[NFTA_TRACE_POLICY]) :
+					      verdict_of(table[NFTA_TRACE_VERDICT]);
 	step.drop = verdict == NF_DROP;
 	*ret = step;
 	return true;

@@ -30,8 +30,8 @@ static int add(struct rule_text **texts, size_t *n, const struct rule_text *like
 
 	if (!slot)
 		return -ENOMEM;
-	*slot = (struct rule_text){ strdup(like->family), like->legacy,	 strdup(like->table),
-				    strdup(like->chain),  like->rule, strdup(like->text) };
+	*slot = (struct rule_text){ strdup(like->family), like->legacy, strdup(like->table),
+				    strdup(like->chain),  like->rule,	strdup(like->text) };
 	return slot->family && slot->table && slot->chain && slot->text ? 0 : -ENOMEM;
 }
 
@@ -52,7 +52,8 @@ static int take_rule_line(struct place *place, const char *line, struct rule_tex
 		handle = next;
 	if (!place->rule.used && strncmp(line, "type ", 5) == 0 && strstr(line, " hook "))
 		return 0;
-	text_add(&place->rule, "%s%.*s", place->rule.used ? " " : "", handle ? (int)(handle - line) : (int)strlen(line), line);
+	text_add(&place->rule, "%s%.*s", place->rule.used ? " " : "", handle ? (int)(handle - line) : (int)strlen(line),
+		 line);
 	if (!handle)
 		return 0;
 	text = text_take(&place->rule);
@@ -107,7 +108,8 @@ static int put_text(const struct rule_text *saved, uint64_t number, struct rule_
 	for (size_t i = 0; i < n; i++) {
 		char *text;
 
-		if (texts[i].legacy || !same_chain(&texts[i], saved->family, saved->table, saved->chain) || --number > 0)
+		if (texts[i].legacy || !same_chain(&texts[i], saved->family, saved->table, saved->chain) ||
+		    --number > 0)
 			continue;
 		text = strdup(saved->text);
 		if (!text)

@@ -13,6 +13,8 @@
 #include "twin/twin_private.h"
 
 #define ETHERNET 14
+#define PREROUTING_BEGIN "prerouting-begin"
+#define PREROUTING_END "prerouting-end"
 #define MTU_MAX 65536
 #define EVENTS_MAX 64
 #define ROUNDS_MAX 16 /* a packet that waits for one neighbour after the other */
@@ -25,6 +27,7 @@ struct flight {
 	unsigned in; /* the interface it was put in at */
 	uint32_t number; /* that its header carries */
 	bool seen; /* a step of it, or itself */
+	bool through; /* it has been through prerouting */
 	struct addr asked[4]; /* neighbours that were found for it */
 	size_t n_asked;
 	size_t out_of; /* frames read in this round */
@@ -135,9 +138,15 @@ static void take_step(const struct trace_step *step, void *data)
 
 	flight->seen = true;
 	flight->result->step = *step;
-	if (strcmp(step->table, TWIN_TABLE) == 0 && strcmp(step->chain, TWIN_LOCAL) == 0 &&
-	    step->family != NFPROTO_BRIDGE)
+	if (strcmp(step->table, TWIN_TABLE) != 0 || step->family == NFPROTO_BRIDGE)
+		return;
+	if (strcmp(step->chain, TWIN_LOCAL) == 0)
 		flight->result->local = true;
+	if (strcmp(step->chain, PREROUTING_END) == 0)
+		flight->through = true;
+	/* What br_netfilter has sent through prerouting does not go through a second time: ip_sabotage_in(). */
+	if (flight->through && strcmp(step->chain, PREROUTING_BEGIN) == 0)
+		memcpy(flight->result->step.chain, PREROUTING_END, sizeof(PREROUTING_END));
 }
 
 static void read_tap(struct flight *flight, const struct tap *tap)
@@ -260,8 +269,8 @@ static const char *kernel_reason(const struct twin_result *result)
 		const char *chain, *reason;
 	} reasons[] = {
 		{ "ingress", "the kernel: it is for another MAC, or damaged" },
-		{ "prerouting-begin", "the kernel, at connection tracking" },
-		{ "prerouting-end",
+		{ PREROUTING_BEGIN, "the kernel, at connection tracking" },
+		{ PREROUTING_END,
 		  "the kernel's routing: there is no route, this machine does not forward, or its source cannot be there" },
 		{ "forward-end", "the kernel: it is too large for the way out" },
 		{ "postrouting-end", "nobody is there: the way out does not run, or has no neighbour" },

@@ -78,11 +78,12 @@ static int open_tap(struct twin *twin, const struct mirror_link *link, struct er
 	*tap = (struct tap){ .index = link->index, .master = link->master, .ethernet = link->ethernet, .fd = -1 };
 	r = tap_open(link->name, link->index, link->ethernet, &tap->fd, error);
 	if (r == -EBUSY)
-		return error_set(error, EBUSY,
-				 "cannot make %s in the twin: the kernel puts an interface of its own (sit0, tunl0 ...) into each "
-				 "network namespace, with the same name or number; sysctl net.core.fb_tunnels_only_for_init_net=1 "
-				 "ends that",
-				 link->name);
+		return error_set(
+			error, EBUSY,
+			"cannot make %s in the twin: the kernel puts an interface of its own (sit0, tunl0 ...) into each "
+			"network namespace, with the same name or number; sysctl net.core.fb_tunnels_only_for_init_net=1 "
+			"ends that",
+			link->name);
 	if (r < 0)
 		return r;
 	if (link->up && !link->carrier)
@@ -136,7 +137,9 @@ static int load_ingress(struct twin *twin, struct error *error)
 	if (!all)
 		return error_memory(error);
 	if (load(all, &ignored) < 0)
-		twin_note(twin, "this kernel has no hook at an interface's ingress: what rules of family netdev drop is not named");
+		twin_note(
+			twin,
+			"this kernel has no hook at an interface's ingress: what rules of family netdev drop is not named");
 	return 0;
 }
 
@@ -211,7 +214,8 @@ int twin_open(const struct twin_options *options, struct twin **ret, struct erro
 		return error_memory(error);
 	twin->poll = -1;
 	if (geteuid() != 0)
-		return error_set(error, EPERM, "a twin of this machine needs root: it reads all rules and makes a network namespace");
+		return error_set(error, EPERM,
+				 "a twin of this machine needs root: it reads all rules and makes a network namespace");
 	if (home < 0)
 		return error_set(error, errno, "cannot open " NAMESPACE ": %s", strerror(errno));
 	r = mirror_read(&twin->mirror, error);

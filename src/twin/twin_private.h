@@ -62,6 +62,7 @@ int rule_texts_of_nft(const char *listing, struct rule_text **texts, size_t *n);
 int rule_texts_of_iptables(const char *saved, const char *family, bool legacy, struct rule_text **texts, size_t *n);
 
 /* The texts of iptables' tables, by what they are to be read with. */
-size_t rules_saved(const struct rules *rules, size_t i, const char **ret_text, const char **ret_family, bool *ret_legacy);
+size_t rules_saved(const struct rules *rules, size_t i, const char **ret_text, const char **ret_family,
+		   bool *ret_legacy);
 
 #endif
