@@ -9,10 +9,10 @@ programs='daemon cli'
 
 # "header: the layers that may include it"
 libraries='
-jansson.h: base policy engine api doctor daemon cli
+jansson.h: base policy engine api doctor audit daemon cli
 yaml.h: policy
 sqlite3.h: store
-uv.h: engine api daemon
+uv.h: engine api audit daemon
 curl/: engine
 libmnl/: kernel
 libnftnl/: kernel

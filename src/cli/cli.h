@@ -17,8 +17,8 @@ enum status {
 	STATUS_USAGE = 2,
 	STATUS_NO_DAEMON = 3,
 	STATUS_DROP = 4, /* explain */
-	STATUS_WARNING = 5, /* doctor */
-	STATUS_CRITICAL = 6, /* doctor */
+	STATUS_WARNING = 5, /* doctor, audit */
+	STATUS_CRITICAL = 6, /* doctor, audit */
 };
 
 enum option_index {
@@ -40,6 +40,8 @@ enum option_index {
 	OPTION_CONFIRM,
 	OPTION_ALL,
 	OPTION_STATE_DIR,
+	OPTION_DOCKER,
+	OPTION_SARIF,
 	_OPTION_MAX,
 };
 
@@ -122,8 +124,13 @@ int log_build(const struct command *command, json_t *request, struct error *erro
 void log_show(const struct command *command, const json_t *result);
 enum status log_status(const json_t *result);
 enum status log_follow(const struct command *command, struct api_client *client);
+/* What sprd says of itself, or why it does not: 0 or a negative errno. */
+int status_ask(const char *socket, json_t **ret);
 int doctor_local(const struct command *command, json_t **ret_result, struct error *error);
 void doctor_show(const struct command *command, const json_t *result);
 enum status doctor_status(const json_t *result);
+int audit_local(const struct command *command, json_t **ret_result, struct error *error);
+void audit_show(const struct command *command, const json_t *result);
+enum status audit_status(const json_t *result);
 
 #endif

@@ -271,9 +271,20 @@ struct rules *rules_free(struct rules *rules)
 	return NULL;
 }
 
+/* The order of texts, but for braces and spaces: nft reads "{ 1-9 }" and lists "1-9". */
+static int compare_texts(const char *a, const char *b)
+{
+	for (;; a++, b++) {
+		a += strspn(a, "{} \t");
+		b += strspn(b, "{} \t");
+		if (*a != *b || !*a)
+			return (unsigned char)*a - (unsigned char)*b;
+	}
+}
+
 static int text_order(const void *one, const void *other)
 {
-	return strcmp(*(char *const *)one, *(char *const *)other);
+	return compare_texts(*(char *const *)one, *(char *const *)other);
 }
 
 /* The chains, sets and maps of a listing, each as a text; in order. The texts are cut out of the listing. */
@@ -314,7 +325,7 @@ static bool same_blocks(char **wanted, size_t n_wanted, char **have, size_t n_ha
 	size_t k = 0;
 
 	for (size_t i = 0; i < n_have; i++) {
-		if (k < n_wanted && strcmp(wanted[k], have[i]) == 0)
+		if (k < n_wanted && compare_texts(wanted[k], have[i]) == 0)
 			k++;
 		else if (!is_idle(have[i]))
 			return false;
