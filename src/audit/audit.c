@@ -67,37 +67,69 @@ bool probe_try(struct audit *audit, const struct origin *origin, const struct pr
 	return ret->local || ret->out;
 }
 
-void hole_proof(struct hole *hole, const struct probe *probe)
+static bool has_text(const json_t *list, const char *text)
+{
+	json_t *entry;
+	size_t i;
+
+	json_array_foreach(list, i, entry)
+		if (strcmp(json_string_value(entry), text) == 0)
+			return true;
+	return false;
+}
+
+void hole_proof(struct hole *hole, const struct probe *probe, const char *thing)
 {
 	char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], proto[12];
 	const struct addr *source = probe->from ? probe->from : &hole->origin->at[family_index(&probe->to)];
-	json_t *packet = json_pack("{s:s, s:s, s:s, s:i, s:s*}", "from", addr_text(source, from), "to",
+	json_t *packet = json_pack("{s:s, s:s, s:s, s:i, s:s*, s:s*}", "from", addr_text(source, from), "to",
 				   addr_text(&probe->to, to), "proto", proto_name(probe->proto, proto), "port",
-				   probe->port, "note", probe->note);
+				   probe->port, "thing", thing, "note", probe->note);
 
-	if (!hole->packets)
+	if (!hole->packets) {
 		hole->packets = json_array();
+		hole->things = json_array();
+	}
 	if (!packet || json_array_append_new(hole->packets, packet) < 0)
 		hole->audit->no_memory = true;
+	if (thing && !has_text(hole->things, thing) && json_array_append_new(hole->things, json_string(thing)) < 0)
+		hole->audit->no_memory = true;
+}
+
+/* "text: one, two, three and 4 more" */
+static void add_things(char *text, size_t size, const json_t *things)
+{
+	size_t used = strlen(text), n = json_array_size(things);
+
+	for (size_t i = 0; i < n; i++) {
+		const char *thing = json_string_value(json_array_get(things, i));
+
+		if (used + strlen(thing) + 24 >= size) {
+			snprintf(text + used, size - used, " and %zu more", n - i);
+			return;
+		}
+		used += (size_t)snprintf(text + used, size - used, "%s%s", i ? ", " : ": ", thing);
+	}
 }
 
 void hole_end(struct hole *hole, const char *format, ...)
 {
 	static const char *const zones[] = { "internet", "neighbour", "lan", "overlay", "container" };
 	json_t *finding;
-	char text[500];
+	char text[600];
 	va_list list;
 
 	if (!hole->packets)
 		return;
 	va_start(list, format);
-	vsnprintf(text, sizeof(text), format, list);
+	vsnprintf(text, sizeof(text) / 2, format, list);
 	va_end(list);
-	finding = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:o}", "id", hole->id, "severity",
+	add_things(text, sizeof(text), hole->things);
+	finding = json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:o}", "id", hole->id, "severity",
 			    severity_name(hole->severity), "text", text, "fix", hole->fix, "from", "zone",
-			    zones[hole->origin->kind], "interface", hole->origin->interface->name, "packets",
-			    hole->packets);
-	hole->packets = NULL;
+			    zones[hole->origin->kind], "interface", hole->origin->interface->name, "things",
+			    hole->things, "packets", hole->packets);
+	hole->packets = hole->things = NULL;
 	if (!finding || json_array_append_new(hole->audit->findings[hole->severity], finding) < 0)
 		hole->audit->no_memory = true;
 }

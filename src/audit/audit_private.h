@@ -78,6 +78,7 @@ struct hole {
 	enum severity severity;
 	const char *fix;
 	json_t *packets;
+	json_t *things; /* what is reached, each once */
 };
 
 /* What is there: inventory, origins, addresses, sockets. */
@@ -91,8 +92,9 @@ struct addr somebody_on(const struct audit *audit, const struct prefix *prefix);
 bool is_special(const struct addr *addr); /* never the internet */
 struct addr far_away(int family);
 
-void hole_proof(struct hole *hole, const struct probe *probe);
-/* With a text for people when there was a proof; the hole is empty afterwards. */
+/* `thing` is what is reached, for people; NULL where the finding is of one thing only. */
+void hole_proof(struct hole *hole, const struct probe *probe, const char *thing);
+/* With a text for people when there was a proof, and the things behind it; the hole is empty afterwards. */
 void hole_end(struct hole *hole, const char *format, ...) _printf_(2, 3);
 
 /* Each makes its part of the findings for one origin. */

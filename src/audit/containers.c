@@ -60,6 +60,7 @@ static uint16_t unpublished(const struct container *container, uint8_t proto)
 static void try_container(struct hole *hole, const struct endpoint *endpoint, const struct addr *to)
 {
 	struct audit *audit = hole->audit;
+	const char *name = name_of(audit, endpoint);
 	const struct container *container = inventory_container(audit->inventory, endpoint->container);
 	bool six = to->family == AF_INET6;
 	struct probe probes[] = {
@@ -72,13 +73,13 @@ static void try_container(struct hole *hole, const struct endpoint *endpoint, co
 
 	for (size_t i = 0; i < ELEMENTSOF(probes); i++)
 		if (reaches(audit, hole->origin, &probes[i], endpoint))
-			hole_proof(hole, &probes[i]);
+			hole_proof(hole, &probes[i], name);
 	for (size_t i = 0; container && i < container->n_ports; i++) {
 		const struct port_binding *binding = &container->ports[i];
 		struct probe probe = { *to, binding->proto, binding->container_port, .note = "its own port" };
 
 		if (binding->host.family == to->family && reaches(audit, hole->origin, &probe, endpoint))
-			hole_proof(hole, &probe);
+			hole_proof(hole, &probe, name);
 	}
 }
 
@@ -89,27 +90,25 @@ static enum severity severity_of(const struct origin *origin)
 
 void check_containers(struct audit *audit, const struct origin *origin)
 {
+	struct hole hole = { audit, origin, "container-direct", severity_of(origin), CLOSED_FIX };
+
 	for (size_t i = 0; i < audit->inventory->n_endpoints; i++) {
 		const struct endpoint *endpoint = &audit->inventory->endpoints[i];
 		const struct network *network = network_of(audit, endpoint);
-		struct hole hole = { audit, origin, "container-direct", severity_of(origin), CLOSED_FIX };
 
-		if (!network || network == origin->network)
-			continue;
-		for (int family = 0; family < FAMILIES; family++) {
+		for (int family = 0; family < FAMILIES && network && network != origin->network; family++) {
 			const struct addr *to = address_of(endpoint, family);
 
 			if (to->family && origin->at[family].family &&
 			    !(origin->kind == ORIGIN_INTERNET && is_special(to)))
 				try_container(&hole, endpoint, to);
 		}
-		hole_end(&hole, "%s reaches the container %s by its own address, past what it publishes", origin->name,
-			 name_of(audit, endpoint));
 	}
+	hole_end(&hole, "%s reaches containers by their own addresses, past what they publish", origin->name);
 }
 
 /* A container that takes what says to come from there. */
-static bool try_forged(struct hole *hole, const struct addr *from, const struct interface *home)
+static void try_forged(struct hole *hole, const struct addr *from, const struct interface *home)
 {
 	struct audit *audit = hole->audit;
 
@@ -124,20 +123,20 @@ static bool try_forged(struct hole *hole, const struct addr *from, const struct 
 			continue;
 		if (!reaches(audit, hole->origin, &probe, endpoint))
 			continue;
-		hole_proof(hole, &probe);
-		return true;
+		hole_proof(hole, &probe, home->name);
+		return;
 	}
-	return false;
 }
 
 /* Sources that are at home elsewhere on this machine. */
 void check_forged(struct audit *audit, const struct origin *origin)
 {
+	struct hole hole = { audit, origin, "forged-source", severity_of(origin), FORGED_FIX };
+
 	if (origin->kind == ORIGIN_INTERNET)
 		return;
 	for (size_t i = 0; i < audit->n_origins; i++) {
 		const struct origin *other = &audit->origins[i];
-		struct hole hole = { audit, origin, "forged-source", severity_of(origin), FORGED_FIX };
 
 		if (other->interface == origin->interface || from_outside(other))
 			continue;
@@ -147,7 +146,7 @@ void check_forged(struct audit *audit, const struct origin *origin)
 			if (from.family)
 				try_forged(&hole, &from, other->interface);
 		}
-		hole_end(&hole, "%s passes for somebody on %s: containers are sent what has a source of there",
-			 origin->name, other->interface->name);
 	}
+	hole_end(&hole, "%s is believed to be elsewhere: containers are sent packets of it with sources of",
+		 origin->name);
 }

@@ -28,26 +28,27 @@ static void try_destination(struct hole *hole, const struct addr *to, const stru
 		struct answer answer;
 
 		if (probe_try(hole->audit, hole->origin, &probes[i], &answer) && answer.out == out)
-			hole_proof(hole, &probes[i]);
+			hole_proof(hole, &probes[i], out->name);
 	}
 }
 
 void check_devices(struct audit *audit, const struct origin *origin)
 {
+	struct hole hole = { audit, origin, "other-network",
+			     from_outside(origin) ? SEVERITY_CRITICAL : SEVERITY_WARNING, FIX_DEVICES };
+
 	for (size_t i = 0; i < audit->n_origins; i++) {
 		const struct origin *other = &audit->origins[i];
-		bool overlay = other->kind == ORIGIN_OVERLAY;
-		struct hole hole = { audit, origin, overlay ? "overlay-peer" : "lan-device",
-				     from_outside(origin) ? SEVERITY_CRITICAL : SEVERITY_WARNING, FIX_DEVICES };
 
-		if (other->interface == origin->interface || (other->kind != ORIGIN_LAN && !overlay))
+		if (other->interface == origin->interface ||
+		    (other->kind != ORIGIN_LAN && other->kind != ORIGIN_OVERLAY))
 			continue;
 		for (int family = 0; family < FAMILIES; family++)
 			if (other->at[family].family &&
 			    !(origin->kind == ORIGIN_INTERNET && is_special(&other->at[family])))
 				try_destination(&hole, &other->at[family], other->interface, NULL);
-		hole_end(&hole, "%s reaches %s", origin->name, other->name);
 	}
+	hole_end(&hole, "%s reaches the devices of other networks", origin->name);
 }
 
 /* Private addresses that no interface here is near to: the way to them is the uplink. */
@@ -83,7 +84,7 @@ static void try_internet(struct audit *audit, const struct origin *origin, const
 
 		try_destination(&hole, &to, uplink, NULL);
 	}
-	hole_end(&hole, "%s, which is an internal network, reaches the internet", origin->name);
+	hole_end(&hole, "%s, which is an internal network, reaches the internet by", origin->name);
 }
 
 void check_upstream(struct audit *audit, const struct origin *origin)
@@ -100,8 +101,8 @@ void check_upstream(struct audit *audit, const struct origin *origin)
 						"a neighbour of the uplink");
 		try_gateways(&hole, other->interface);
 		try_private(&hole, other->interface);
-		hole_end(&hole, "%s reaches what is private behind %s: other machines there, the router's own pages",
-			 origin->name, other->interface->name);
+		hole_end(&hole, "%s reaches what is private upstream: other machines there, pages of the router, by",
+			 origin->name);
 		if (origin->network->internal)
 			try_internet(audit, origin, other->interface);
 	}
@@ -115,6 +116,32 @@ static const struct origin *internet_of(const struct audit *audit)
 	return NULL;
 }
 
+/* Whether a packet from far away goes to the container. */
+static bool comes_back(struct hole *hole, const struct origin *internet, const struct probe *back)
+{
+	const struct addr *own = &hole->origin->at[FOUR];
+	struct answer answer;
+
+	return addr_compare(&back->to, own) != 0 && probe_try(hole->audit, internet, back, &answer) &&
+	       answer.out == hole->origin->interface && addr_compare(&answer.packet.to, own) == 0;
+}
+
+/* What the container publishes itself is its own. */
+static bool answers_anyway(struct hole *hole, const struct origin *internet, uint16_t port)
+{
+	struct audit *audit = hole->audit;
+	struct probe back = { .proto = IPPROTO_UDP, .port = port, .from_port = port };
+	bool comes = false;
+
+	for (size_t i = 0; i < audit->n_owns; i++) {
+		back.to = audit->owns[i].addr;
+		if (audit->owns[i].interface == internet->interface && back.to.family == AF_INET)
+			comes |= comes_back(hole, internet, &back);
+	}
+	twin_forget(audit->twin, NULL);
+	return comes;
+}
+
 /* A flow from a service's port; what its far end then sends to that service must not go to the container. */
 static void try_shadow(struct hole *hole, const struct origin *internet, uint16_t port)
 {
@@ -123,13 +150,15 @@ static void try_shadow(struct hole *hole, const struct origin *internet, uint16_
 			       .note = "takes a service's port" };
 	struct probe back = { .proto = IPPROTO_UDP, .port = port, .from_port = port };
 	struct answer answer;
+	char thing[16];
 
+	snprintf(thing, sizeof(thing), "%u/udp", port);
+	if (answers_anyway(hole, internet, port))
+		return;
 	if (probe_try(audit, hole->origin, &there, &answer) && answer.out == internet->interface) {
 		back.to = answer.packet.from;
-		if (addr_compare(&back.to, &hole->origin->at[FOUR]) != 0 &&
-		    probe_try(audit, internet, &back, &answer) && answer.out == hole->origin->interface &&
-		    addr_compare(&answer.packet.to, &hole->origin->at[FOUR]) == 0)
-			hole_proof(hole, &there);
+		if (comes_back(hole, internet, &back))
+			hole_proof(hole, &there, thing);
 	}
 	twin_forget(audit->twin, NULL);
 }
@@ -147,10 +176,9 @@ void check_shadow(struct audit *audit, const struct origin *origin)
 		if (listener->proto == IPPROTO_UDP && addr_is_any(&listener->addr) && listener->addr.family == AF_INET)
 			try_shadow(&hole, internet, listener->port);
 	}
-	hole_end(
-		&hole,
-		"%s takes the port of a service of this machine for itself: answers to that service go to the container",
-		origin->name);
+	hole_end(&hole,
+		 "%s takes ports of services for itself, and what others send to those services goes to the container",
+		 origin->name);
 }
 
 /* One network stands for all: it takes a second. */
@@ -176,6 +204,6 @@ void check_flood(struct audit *audit, const struct origin *origin)
 	}
 	twin_forget(audit->twin, NULL);
 	if (passes)
-		hole_proof(&hole, &probe);
+		hole_proof(&hole, &probe, NULL);
 	hole_end(&hole, "%s may fill this machine's table of connections", origin->name);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "audit/audit_private.h"
+#include "policy/policy.h"
 
 /* What this machine offers by its own addresses: published ports of containers, and its own services. */
 
@@ -86,14 +87,14 @@ static void try_open_port(struct hole *hole, const struct container *container, 
 		if (own->addr.family != binding->host.family || !can_dial(origin, own))
 			continue;
 		if (reaches_published(audit, origin, &probe, container, binding))
-			hole_proof(hole, &probe);
+			hole_proof(hole, &probe, container->name);
 		if (binding->proto != IPPROTO_UDP || own->addr.family != AF_INET ||
 		    own->interface != origin->interface || origin->kind == ORIGIN_INTERNET)
 			continue;
 		probe.to = prefix_range(&own->prefix).last;
 		probe.note = "a broadcast";
 		if (reaches_published(audit, origin, &probe, container, binding))
-			hole_proof(hole, &probe);
+			hole_proof(hole, &probe, container->name);
 	}
 }
 
@@ -112,35 +113,33 @@ static void try_bound_port(struct hole *hole, const struct container *container,
 	struct probe probe = { binding->host, binding->proto, binding->host_port,
 			       .note = "published on this address only" };
 
-	if (own && (own->interface == hole->origin->interface || !can_dial(hole->origin, own)))
+	if (own ? own->interface == hole->origin->interface || !can_dial(hole->origin, own) :
+		  hole->origin->kind == ORIGIN_INTERNET)
 		return;
 	if (reaches_published(hole->audit, hole->origin, &probe, container, binding))
-		hole_proof(hole, &probe);
+		hole_proof(hole, &probe, container->name);
 }
 
 void check_published(struct audit *audit, const struct origin *origin)
 {
-	bool outside = from_outside(origin);
+	struct hole open = { audit, origin, "published-open",
+			     origin->kind == ORIGIN_LAN ? SEVERITY_NOTICE : SEVERITY_WARNING, FIX_ALL };
+	struct hole bound = { audit, origin, "published-elsewhere",
+			      from_outside(origin) ? SEVERITY_CRITICAL : SEVERITY_WARNING, FIX_BOUND };
 
 	for (size_t i = 0; i < audit->inventory->n_containers; i++) {
 		const struct container *container = &audit->inventory->containers[i];
-		struct hole open = { audit, origin, "published-open",
-				     origin->kind == ORIGIN_LAN ? SEVERITY_NOTICE : SEVERITY_WARNING, FIX_ALL };
-		struct hole bound = { audit, origin, "published-elsewhere",
-				      outside ? SEVERITY_CRITICAL : SEVERITY_WARNING, FIX_BOUND };
+		size_t n = same_network(audit, origin, container) ? 0 : container->n_ports;
 
-		if (same_network(audit, origin, container))
-			continue;
-		for (size_t k = 0; k < container->n_ports; k++) {
+		for (size_t k = 0; k < n; k++) {
 			const struct port_binding *binding = &container->ports[k];
 			bool all = addr_is_any(&binding->host);
 
 			(all ? try_open_port : try_bound_port)(all ? &open : &bound, container, binding);
 		}
-		hole_end(&open, "%s reaches ports that %s publishes on all addresses", origin->name, container->name);
-		hole_end(&bound, "%s reaches ports that %s publishes on an address elsewhere only", origin->name,
-			 container->name);
 	}
+	hole_end(&open, "%s reaches ports that are published on all addresses", origin->name);
+	hole_end(&bound, "%s reaches ports that are published on an address elsewhere only", origin->name);
 }
 
 static bool is_published(const struct audit *audit, uint8_t proto, uint16_t port)
@@ -167,7 +166,9 @@ static bool is_meant(const struct audit *audit, const struct origin *origin, con
 static void try_service(struct hole *hole, uint8_t proto, uint16_t port)
 {
 	struct audit *audit = hole->audit;
+	char name[12], thing[24];
 
+	snprintf(thing, sizeof(thing), "%u/%s", port, proto_name(proto, name));
 	for (size_t i = 0; i < audit->n_owns; i++) {
 		const struct own *own = &audit->owns[i];
 		struct probe probe = { own->addr, proto, port };
@@ -179,7 +180,7 @@ static void try_service(struct hole *hole, uint8_t proto, uint16_t port)
 		if (own->interface != hole->origin->interface)
 			probe.note = "the address of another interface";
 		if (probe_try(audit, hole->origin, &probe, &answer) && answer.local)
-			hole_proof(hole, &probe);
+			hole_proof(hole, &probe, thing);
 	}
 }
 
@@ -194,16 +195,15 @@ static bool seen_before(const struct audit *audit, size_t i)
 
 void check_services(struct audit *audit, const struct origin *origin)
 {
+	struct hole hole = { audit, origin, "host-service", SEVERITY_WARNING, FIX_SERVICE };
+
 	for (size_t i = 0; i < audit->n_listeners; i++) {
 		const struct listener *listener = &audit->listeners[i];
-		struct hole hole = { audit, origin, "host-service", SEVERITY_WARNING, FIX_SERVICE };
 
-		if (seen_before(audit, i) || is_published(audit, listener->proto, listener->port))
-			continue;
-		try_service(&hole, listener->proto, listener->port);
-		hole_end(&hole, "%s reaches this machine's service at port %u/%s", origin->name, listener->port,
-			 listener->proto == IPPROTO_TCP ? "tcp" : "udp");
+		if (!seen_before(audit, i) && !is_published(audit, listener->proto, listener->port))
+			try_service(&hole, listener->proto, listener->port);
 	}
+	hole_end(&hole, "%s reaches services of this machine", origin->name);
 }
 
 void check_loopback(struct audit *audit, const struct origin *origin)
@@ -223,7 +223,7 @@ void check_loopback(struct audit *audit, const struct origin *origin)
 			   &probe.to);
 		if (listens(audit, probe.proto, &probe.to, probe.port) && probe_try(audit, origin, &probe, &answer) &&
 		    answer.local)
-			hole_proof(&hole, &probe);
+			hole_proof(&hole, &probe, NULL);
 	}
 	hole_end(&hole, "%s reaches services that are for this machine alone, by 127.0.0.1", origin->name);
 }

@@ -175,7 +175,7 @@ def layer_of(packet, number):
         return inet.UDP(sport=20000 + number, dport=port) / b"shot", ("ports", 20000 + number)
     if proto == "icmpv6":
         return inet6.ICMPv6EchoRequest(id=number), ("echoes", number)
-    return (inet.ICMP(id=number) if proto == "icmp" else b"\0\0\x08\0"), ("ids", number)
+    return (inet.ICMP(id=number) if proto == "icmp" else bytes(16)), ("ids", number)
 
 
 def shot_of(scene, place, packet, number):
@@ -206,23 +206,26 @@ def know(scene, packet, number):
 
 def test_no_other(scene, report, built):
     """Each packet that the audit shows gets through on the machine itself, when it is really sent."""
-    shots = []
-    for finding in report["findings"]:
-        if finding["id"] not in STORIES:
-            place = (finding["from"]["zone"], finding["from"]["interface"])
-            for packet in finding["packets"]:
-                know(scene, packet, len(shots) + 1)
-                shots.append(shot_of(scene, place, packet, len(shots) + 1))
     machine = Machine(scene)
     machine.prepare()
     for name in set(SENDERS.values()) - set(machine.guns):
         machine.guns[name] = getattr(scene, name).socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         machine.guns[name].bind(("eth0", 0))
-    scene.router.run("conntrack", "-F", check=False)
-    fates = machine.shoot(shots)
+    number, lost = 0, []
+    for finding in report["findings"]:
+        if finding["id"] in STORIES:
+            continue
+        shots = []
+        for packet in finding["packets"]:
+            number += 1
+            know(scene, packet, number)
+            shots.append(shot_of(scene, (finding["from"]["zone"], finding["from"]["interface"]), packet, number))
+        scene.router.run("conntrack", "-F", check=False)  # two GRE flows by one translated address are in each other's way
+        fates = machine.shoot(shots)
+        lost += [shot for shot in shots if not fates[shot.number]]
     machine.close()
-    assert len(shots) > 300
-    assert [shot for shot in shots if not fates[shot.number]] == []
+    assert number > 300
+    assert lost == [], "\n".join(map(str, lost))
 
 
 def test_settings(scene, built):
