@@ -14,7 +14,6 @@
 
 #include "base/cleanup.h"
 
-
 #define OUTPUT_MAX (64u << 20)
 #define SECONDS_MAX 20
 #define EXIT_NOT_FOUND 127

@@ -10,7 +10,7 @@
 
 /* What rules look like: nft lists them with their handles; tables of iptables are shown as iptables saves them. */
 
-#define NAME_MAX_ 256
+#define NAME_SIZE 256
 #define HANDLE "# handle "
 
 void rule_texts_free(struct rule_text *texts, size_t n)
@@ -37,7 +37,7 @@ static int add(struct rule_text **texts, size_t *n, const struct rule_text *like
 
 /* Where in nft's listing we are. */
 struct place {
-	char family[16], table[NAME_MAX_], chain[NAME_MAX_];
+	char family[16], table[NAME_SIZE], chain[NAME_SIZE];
 	bool in_chain;
 	struct text rule; /* what came of one so far: long ones have several lines */
 };
@@ -124,7 +124,7 @@ static int put_text(const struct rule_text *saved, uint64_t number, struct rule_
 int rule_texts_of_iptables(const char *saved, const char *family, bool legacy, struct rule_text **texts, size_t *n)
 {
 	_cleanup_free_ char *copy = strdup(saved);
-	char *at = copy, *line, table[NAME_MAX_] = "", chain[NAME_MAX_] = "", last[NAME_MAX_] = "";
+	char *at = copy, *line, table[NAME_SIZE] = "", chain[NAME_SIZE] = "", last[NAME_SIZE] = "";
 	uint64_t number = 0;
 	int r = copy ? 0 : -ENOMEM;
 

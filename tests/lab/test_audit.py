@@ -193,14 +193,16 @@ def shot_of(scene, place, packet, number):
     return Shot(number, sender, bytes(ether / head / layer), f"{place} {packet}", key)
 
 
-def know(scene, packet, number):
+def know(scene, packet, number, known={}):  # pylint: disable=dangerous-default-value
     """The machine takes the stranger that the packet is for to be there."""
+    if known.setdefault(packet["to"], number) != number:
+        return
     six = ":" in packet["to"]
     route = json.loads(scene.router.run("ip", "-json", *(["-6"] if six else []), "route", "get", packet["to"], check=False) or "[]")
     if route and "gateway" not in route[0] and route[0].get("dev") not in (None, "lo"):
         mac = f"02:98:00:00:{number >> 8:02x}:{number & 255:02x}"
-        known = scene.router.run("ip", "neigh", "show", packet["to"], "dev", route[0]["dev"])
-        if "lladdr" not in known:
+        there = scene.router.run("ip", "neigh", "show", packet["to"], "dev", route[0]["dev"])
+        if "lladdr" not in there:
             scene.router.run("ip", "neigh", "replace", packet["to"], "lladdr", mac, "dev", route[0]["dev"], "nud", "permanent")
 
 
