@@ -9,7 +9,7 @@ import pytest
 
 from attacks import ATTACKS, LOCALNET, PUB4, SIX6, SOURCE_ROUTE, sysctl
 from probes import Ear
-from scene import (GATEWAY4, GATEWAY6, HOST4, HOST6, LAN4, LAN6, PRIVATE4, PRIVATE6, SPECIAL4, SPECIAL6)
+from scene import GATEWAY4, GATEWAY6, HOST4, HOST6, LAN4, LAN6, PRIVATE4, PRIVATE6, SPECIAL4, SPECIAL6
 from spr import SPR
 from twin import HOP_LIMIT, Machine, Shot, scapy
 
