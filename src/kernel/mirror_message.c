@@ -95,10 +95,11 @@ static void put_hops(struct nlmsghdr *request, const struct nlattr *attribute)
 /* An address is there at once, without asking the network whether it is somebody else's. */
 static void put_address_flags(struct nlmsghdr *request, const struct nlattr *attribute)
 {
-	uint32_t flags = 0;
+	uint32_t flags;
 
-	if (mnl_attr_get_payload_len(attribute) >= sizeof(flags))
-		memcpy(&flags, mnl_attr_get_payload(attribute), sizeof(flags));
+	if (mnl_attr_get_payload_len(attribute) < sizeof(flags))
+		return; /* what is made is never longer than what was told */
+	memcpy(&flags, mnl_attr_get_payload(attribute), sizeof(flags));
 	mnl_attr_put_u32(request, IFA_FLAGS, (flags & ADDRESS_FLAGS) | IFA_F_PERMANENT | IFA_F_NODAD);
 }
 

@@ -75,7 +75,7 @@ static size_t put_udp(const struct frame *frame, uint8_t *at)
 	put16(at + 2, frame->to_port);
 	put16(at + 4, 12);
 	put16(at + 6, 0);
-	memcpy(at + 8, "spr?", 4);
+	memcpy(at + 8, (uint8_t[]){ 's', 'p', 'r', '?' }, 4);
 	check = transport_sum(frame, at, 12);
 	put16(at + 6, check ? check : 0xffff);
 	if (frame->bad_sum)
