@@ -112,6 +112,7 @@ bool mirror_message_make(enum mirror_part part, const struct nlmsghdr *message, 
 	if (!header || message->nlmsg_type != parts[part].type || mnl_nlmsg_get_payload_len(message) < header ||
 	    message->nlmsg_len > MIRROR_MESSAGE_MAX - 64)
 		return false;
+	memset(buffer, 0, message->nlmsg_len + 64); /* not every libmnl writes what fills attributes up */
 	request = mnl_nlmsg_put_header(buffer);
 	request->nlmsg_type = message->nlmsg_type;
 	memcpy(mnl_nlmsg_put_extra_header(request, header), mnl_nlmsg_get_payload(message), header);
