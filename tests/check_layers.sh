@@ -4,15 +4,15 @@
 set -eu
 cd "$(dirname "$0")/../src"
 
-order='base policy inventory verdict ruleset kernel engine store api doctor'
+order='base policy inventory verdict ruleset kernel engine twin store api doctor audit'
 programs='daemon cli'
 
 # "header: the layers that may include it"
 libraries='
-jansson.h: base policy engine api doctor daemon cli
+jansson.h: base policy engine api doctor audit daemon cli
 yaml.h: policy
 sqlite3.h: store
-uv.h: engine api daemon
+uv.h: engine api audit daemon
 curl/: engine
 libmnl/: kernel
 libnftnl/: kernel

@@ -32,7 +32,9 @@ _spr_options()
 	edit) echo '--force --comment --confirm' ;;
 	plan) echo '--force --file' ;;
 	log) echo '--follow --member' ;;
+	explain) echo '--twin' ;;
 	doctor) echo '--all --state-dir' ;;
+	audit) echo '--all --sarif --docker' ;;
 	esac
 	echo '--json --socket --help'
 }
@@ -55,7 +57,7 @@ _spr_words()
 _spr()
 {
 	local cur prev verb='' count=0 word i choices=''
-	local verbs='up down status list join leave grant revoke allow block publish role pending accept dismiss apply plan edit confirm history diff rollback export explain log doctor help'
+	local verbs='up down status list join leave grant revoke allow block publish role pending accept dismiss apply plan edit confirm history diff rollback export explain prove log doctor audit help'
 
 	# Taken from the line itself: bash splits words at ':', spr does not.
 	local line=${COMP_LINE:0:COMP_POINT}

@@ -25,7 +25,7 @@ function __spr_on
     __fish_seen_subcommand_from $argv
 end
 
-set -l verbs up down status list join leave grant revoke allow block publish role pending accept dismiss apply plan edit confirm history diff rollback export explain log doctor help
+set -l verbs up down status list join leave grant revoke allow block publish role pending accept dismiss apply plan edit confirm history diff rollback export explain prove log doctor audit help
 
 complete -c spr -f
 complete -c spr -l json -d 'print the answer as JSON'
@@ -57,8 +57,10 @@ complete -c spr -n "not __spr_on $verbs" -a diff -d 'what is another in a later 
 complete -c spr -n "not __spr_on $verbs" -a rollback -d 'go back to a revision'
 complete -c spr -n "not __spr_on $verbs" -a export -d 'print the policy'
 complete -c spr -n "not __spr_on $verbs" -a explain -d 'say whether something may pass, and why'
+complete -c spr -n "not __spr_on $verbs" -a prove -d 'try what policy says in a twin of this machine'
 complete -c spr -n "not __spr_on $verbs" -a log -d 'show what is dropped'
 complete -c spr -n "not __spr_on $verbs" -a doctor -d 'check what weakens the protection'
+complete -c spr -n "not __spr_on $verbs" -a audit -d 'say who can reach what on this machine'
 complete -c spr -n "not __spr_on $verbs" -a help -d 'say how to use it'
 
 complete -c spr -n '__spr_on up down join leave grant revoke allow block publish role pending accept dismiss apply plan edit rollback' -l force -d 'also when it cuts your own session'
@@ -74,6 +76,10 @@ complete -c spr -n '__spr_on log' -s f -l follow -d 'as it happens'
 complete -c spr -n '__spr_on log' -l member -x -a '(__spr_members)' -d 'only of one'
 complete -c spr -n '__spr_on doctor' -l all -d 'what is in order too'
 complete -c spr -n '__spr_on doctor' -l state-dir -r -F -d 'of sprd'
+complete -c spr -n '__spr_on explain' -l twin -d 'send it, in a twin of this machine'
+complete -c spr -n '__spr_on audit' -l all -d 'every packet'
+complete -c spr -n '__spr_on audit' -l sarif -d 'for tools that collect findings'
+complete -c spr -n '__spr_on audit' -l docker -r -F -d 'the socket of Docker'
 
 complete -c spr -n '__spr_on list' -a 'containers networks interfaces groups rules flows'
 complete -c spr -n '__spr_on join leave' -a '(__spr_members) (__spr_names groups)'

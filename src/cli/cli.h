@@ -17,8 +17,8 @@ enum status {
 	STATUS_USAGE = 2,
 	STATUS_NO_DAEMON = 3,
 	STATUS_DROP = 4, /* explain */
-	STATUS_WARNING = 5, /* doctor */
-	STATUS_CRITICAL = 6, /* doctor */
+	STATUS_WARNING = 5, /* doctor, audit, prove */
+	STATUS_CRITICAL = 6, /* doctor, audit, prove */
 };
 
 enum option_index {
@@ -40,6 +40,9 @@ enum option_index {
 	OPTION_CONFIRM,
 	OPTION_ALL,
 	OPTION_STATE_DIR,
+	OPTION_DOCKER,
+	OPTION_SARIF,
+	OPTION_TWIN,
 	_OPTION_MAX,
 };
 
@@ -71,6 +74,8 @@ struct verb {
 	const char *call; /* what the daemon calls it, where that is another word */
 	/* Makes the result itself: the verb works without the daemon, and may ask it by the socket. NULL: it is called. */
 	int (*local)(const struct command *command, json_t **ret_result, struct error *error);
+	/* Adds to the daemon's result what this side knows. May be NULL. */
+	int (*after)(const struct command *command, json_t *result, struct error *error);
 };
 
 extern const struct verb verbs[];
@@ -118,12 +123,25 @@ int rollback_build(const struct command *command, json_t *request, struct error 
 int explain_build(const struct command *command, json_t *request, struct error *error);
 void explain_show(const struct command *command, const json_t *result);
 enum status explain_status(const json_t *result);
+/* Sends a packet that the daemon described into a twin; `n` makes each of them a connection of its own. */
+struct twin;
+struct twin_result;
+int packet_shoot(struct twin *twin, const json_t *packet, unsigned n, struct twin_result *ret, struct error *error);
+void prove_show(const struct command *command, const json_t *result);
+enum status prove_status(const json_t *result);
+int prove_twin(const struct command *command, json_t *result, struct error *error);
+int explain_twin(const struct command *command, json_t *result, struct error *error);
 int log_build(const struct command *command, json_t *request, struct error *error);
 void log_show(const struct command *command, const json_t *result);
 enum status log_status(const json_t *result);
 enum status log_follow(const struct command *command, struct api_client *client);
+/* What sprd says of itself, or why it does not: 0 or a negative errno. */
+int status_ask(const char *socket, json_t **ret);
 int doctor_local(const struct command *command, json_t **ret_result, struct error *error);
 void doctor_show(const struct command *command, const json_t *result);
 enum status doctor_status(const json_t *result);
+int audit_local(const struct command *command, json_t **ret_result, struct error *error);
+void audit_show(const struct command *command, const json_t *result);
+enum status audit_status(const json_t *result);
 
 #endif

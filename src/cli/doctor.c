@@ -11,8 +11,7 @@
 #define STATUS_SECONDS 5
 #define STATE_FOLDER "/var/lib/spr"
 
-/* What sprd says of itself, or why it does not: 0 or a negative errno. */
-static int ask_status(const char *socket, json_t **ret)
+int status_ask(const char *socket, json_t **ret)
 {
 	_cleanup_(api_client_closep) struct api_client *client = NULL;
 	_cleanup_(json_decrefp) json_t *request = json_pack("{s:s}", "call", "status");
@@ -37,7 +36,7 @@ int doctor_local(const struct command *command, json_t **ret_result, struct erro
 
 	if (folder && *folder != '/')
 		return error_set(error, EINVAL, "--state-dir: '%s' does not begin with '/'", folder);
-	doctor.status_error = ask_status(doctor.socket, &status);
+	doctor.status_error = status_ask(doctor.socket, &status);
 	doctor.status = status;
 	return doctor_run(&doctor, ret_result, error);
 }

@@ -26,6 +26,21 @@ int explain_build(const struct command *command, json_t *request, struct error *
 	return 0;
 }
 
+/* What the kernel does with the very packet, and whether that is what policy says. */
+static void show_twin(const json_t *twin)
+{
+	const char *sentence = json_string_value(json_object_get(twin, "sentence"));
+
+	if (!twin)
+		return;
+	printf("the kernel: ");
+	print_line(sentence ? sentence : "?");
+	print_line(json_is_true(json_object_get(twin, "agrees")) ?
+			   "kernel and policy agree" :
+			   "kernel and policy do not agree: the rules above are not spr's alone, or were changed");
+	print_list("not as on the machine", json_object_get(twin, "notes"));
+}
+
 void explain_show(const struct command *command, const json_t *result)
 {
 	const char *sentence = json_string_value(json_object_get(result, "sentence"));
@@ -47,6 +62,7 @@ void explain_show(const struct command *command, const json_t *result)
 	if (sentence)
 		print_line(sentence);
 	print_section("path", json_object_get(result, "path"));
+	show_twin(json_object_get(result, "twin"));
 	if (fix) {
 		printf("to change that: ");
 		print_line(fix);

@@ -109,6 +109,10 @@ static enum status perform(const struct command *command, json_t *request)
 		print_failure(error.text);
 		return STATUS_REFUSED;
 	}
+	if (verb->after && verb->after(command, result, &error) < 0) {
+		print_failure(error.text);
+		return STATUS_REFUSED;
+	}
 	if (verb->follow && command->options[OPTION_FOLLOW])
 		return verb->follow(command, client);
 	return answer(command, result);

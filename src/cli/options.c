@@ -38,6 +38,9 @@ static const struct option_row {
 	[OPTION_CONFIRM] = { "confirm", 0, "TIME" },
 	[OPTION_ALL] = { "all", 0, NULL },
 	[OPTION_STATE_DIR] = { "state-dir", 0, "FOLDER" },
+	[OPTION_DOCKER] = { "docker", 0, "SOCKET" },
+	[OPTION_SARIF] = { "sarif", 0, NULL },
+	[OPTION_TWIN] = { "twin", 0, NULL },
 };
 
 /* What getopt wants, for the options of a mask. */

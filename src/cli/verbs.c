@@ -14,6 +14,7 @@
 #define PLAN (FORCE | OPTION_BIT(OPTION_FILE))
 #define LOG (OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_MEMBER))
 #define DOCTOR (OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_STATE_DIR))
+#define AUDIT (OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_DOCKER) | OPTION_BIT(OPTION_SARIF))
 #define MANY 64
 
 /* What a verb is: spr(1), the completions and `spr help` follow this table. */
@@ -69,12 +70,16 @@ const struct verb verbs[] = {
 	  CHANGE, 0, 1, true, rollback_build, change_show, NULL, NULL },
 	{ "export", "", "print the policy as YAML",
 	  0, 0, 0, false, NULL, export_show, NULL, NULL },
-	{ "explain", "FROM TO[:PORT]", "say whether something may pass, and why",
-	  0, 2, 2, false, explain_build, explain_show, explain_status, NULL },
+	{ "explain", "FROM TO[:PORT] [--twin]", "say whether something may pass, and why",
+	  OPTION_BIT(OPTION_TWIN), 2, 2, false, explain_build, explain_show, explain_status, NULL, NULL, NULL, explain_twin },
+	{ "prove", "", "try what policy says on the kernel's rules, in a twin of this machine",
+	  0, 0, 0, false, NULL, prove_show, prove_status, NULL, NULL, NULL, prove_twin },
 	{ "log", "[-f] [--member NAME]", "show what was dropped lately, or with -f as it happens",
 	  LOG, 0, 0, false, log_build, log_show, log_status, log_follow },
 	{ "doctor", "[--all] [--state-dir FOLDER]", "check what undoes or weakens the protection",
 	  DOCTOR, 0, 0, false, NULL, doctor_show, doctor_status, NULL, NULL, doctor_local },
+	{ "audit", "[--all] [--sarif] [--docker SOCKET]", "say who can reach what on this machine, with or without spr",
+	  AUDIT, 0, 0, false, NULL, audit_show, audit_status, NULL, NULL, audit_local },
 };
 /* clang-format on */
 const size_t n_verbs = ELEMENTSOF(verbs);

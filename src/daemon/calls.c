@@ -33,6 +33,7 @@ const struct api_call daemon_calls[] = {
 	{ "rollback", true, call_rollback, true },
 	{ "confirm", false, call_confirm, true },
 	{ "explain", false, call_explain },
+	{ "prove", false, call_prove },
 	{ "log", false, call_log },
 };
 /* clang-format on */

@@ -206,6 +206,7 @@ CALL(call_diff);
 CALL(call_rollback);
 CALL(call_confirm);
 CALL(call_explain);
+CALL(call_prove);
 CALL(call_log);
 
 /* The daemon behind a request, with its model brought up to date: it points into the inventory. */
@@ -229,5 +230,11 @@ json_int_t pending_count(const struct daemon *daemon);
 
 /* report.c: what status and up say besides numbers. */
 json_t *report_notes(const struct daemon *daemon);
+
+/* The very packet that was judged, for who wants to send it: within a network it goes to the other's own MAC. */
+struct end;
+struct packet;
+json_t *packet_json(const struct model *model, const struct packet *packet, const struct end *from,
+		    const struct end *to);
 
 #endif

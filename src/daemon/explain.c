@@ -139,6 +139,36 @@ static json_t *fix_for(const struct reason_info *info, const struct named_end *f
 	return json_text(fix);
 }
 
+static void add_mac(const struct model *model, json_t *packet, const char *key, const struct end *end)
+{
+	const struct network *network = end->location ? end->location->network : NULL;
+	const struct endpoint *endpoint = network ? inventory_endpoint(model->inventory, network->id, &end->addr) :
+						    NULL;
+	char text[20];
+
+	if (!endpoint)
+		return;
+	snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", endpoint->mac[0], endpoint->mac[1],
+		 endpoint->mac[2], endpoint->mac[3], endpoint->mac[4], endpoint->mac[5]);
+	json_object_set_new(packet, key, json_string(text));
+}
+
+json_t *packet_json(const struct model *model, const struct packet *packet, const struct end *from,
+		    const struct end *to)
+{
+	char source[ADDR_TEXT_MAX], target[ADDR_TEXT_MAX];
+	json_t *json = json_pack("{s:s, s:s, s:s, s:i, s:i, s:i}", "in", packet->in, "from",
+				 addr_text(&packet->from, source), "to", addr_text(&packet->dialled, target), "proto",
+				 packet->proto, "port", packet->dialled_port, "icmp_type", packet->icmp_type);
+
+	if (!json)
+		return NULL;
+	add_mac(model, json, "from_mac", from);
+	if (strcmp(packet->in, packet->out) == 0)
+		add_mac(model, json, "to_mac", to);
+	return json;
+}
+
 static json_t *answer(const struct model *model, const struct packet *packet, const struct named_end *from,
 		      const struct named_end *to, const char *port)
 {
@@ -155,8 +185,9 @@ static json_t *answer(const struct model *model, const struct packet *packet, co
 		sentence_add(path, "none of spr's business: this machine's own rules decide");
 	else if (decision.right)
 		sentence_add(path, "%s", cause_text(&decision, cause, sizeof(cause)));
-	return json_pack("{s:s, s:s, s:s, s:o, s:o}", "verdict", decision.accept ? "accept" : "drop", "reason",
-			 info->id, "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port));
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o}", "verdict", decision.accept ? "accept" : "drop", "reason",
+			 info->id, "sentence", info->sentence, "path", path, "fix", fix_for(info, from, to, port),
+			 "packet", packet_json(model, packet, &from->end, &to->end));
 }
 
 static int find_ends(const struct model *model, const char *from_text, const char *to_text, struct named_end *from,

@@ -132,7 +132,6 @@ void check_resolver(struct exam *exam);
 void check_dhcp_client(struct exam *exam);
 
 /* The parts of doctor_system that are not one call. */
-int program_run(const char *const *arguments, char **ret, size_t *ret_length);
 int scratch_ask(struct scratch *ret, struct error *error);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/timex.h>
 
 #include "base/addr.h"
+#include "base/program.h"
 #include "doctor/exam.h"
 #include "kernel/resolv.h"
 

@@ -158,6 +158,14 @@ int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struc
 	return 0;
 }
 
+int conntrack_delete_all(struct conntrack *conntrack, struct error *error)
+{
+	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
+	int r = nlsocket_query(conntrack->socket, flow_message_delete_all(buffer), NULL, NULL);
+
+	return r < 0 ? error_set(error, -r, "cannot end all connections: %s", strerror(-r)) : 0;
+}
+
 int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, struct error *error)
 {
 	char buffer[2 * REQUEST_SIZE] __attribute__((aligned(8)));

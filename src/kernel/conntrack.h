@@ -48,6 +48,9 @@ int conntrack_each_of(struct conntrack *conntrack, const struct addr *address,
  */
 int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, struct error *error);
 
+/* Ends all of them. */
+int conntrack_delete_all(struct conntrack *conntrack, struct error *error);
+
 /* Ends one flow. That it is gone already is no error. */
 int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struct error *error);
 

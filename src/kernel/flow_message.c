@@ -154,6 +154,11 @@ struct nlmsghdr *flow_message_list(void *buffer, uint8_t family)
 	return request(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);
 }
 
+struct nlmsghdr *flow_message_delete_all(void *buffer)
+{
+	return request(buffer, IPCTNL_MSG_CT_DELETE, 0, AF_UNSPEC);
+}
+
 /*
  * CTA_FILTER says which fields of the tuples count (ctnetlink_alloc_filter() in nf_conntrack_netlink.c). A kernel that
  * does not know it sends all flows. Only for IPv4: of IPv6 addresses, Linux (6.18 at least) picks the others.

@@ -16,11 +16,12 @@ bool flow_message_parse(const struct nlmsghdr *message, struct flow *ret);
 
 /*
  * Write a request to a buffer of 256 bytes: all flows of a family (AF_UNSPEC: both); those of IPv4 with this source in
- * the original direction, or that of replies; the end of one, whose length is returned; one of TCP that is established
+ * the original direction, or that of replies; the end of all; the end of one, whose length is returned; one of TCP that is established
  * already and has no NAT, for so many seconds without a packet.
  */
 struct nlmsghdr *flow_message_list(void *buffer, uint8_t family);
 struct nlmsghdr *flow_message_list_of(void *buffer, const struct addr *source, bool reply);
+struct nlmsghdr *flow_message_delete_all(void *buffer);
 size_t flow_message_delete(void *buffer, const struct flow *flow);
 size_t flow_message_create(void *buffer, const struct flow *flow, uint32_t seconds);
 

@@ -169,6 +169,34 @@ void sessions_own_ports(uint16_t *ret_first, uint16_t *ret_last)
 	*ret_last = (uint16_t)last;
 }
 
+struct listening {
+	uint8_t proto;
+	int (*each)(const struct listener *listener, void *data);
+	void *data;
+};
+
+static int pass_listener(const struct row *row, void *data)
+{
+	const struct listening *listening = data;
+	struct listener listener = { listening->proto, row->local, (uint16_t)row->local_port };
+	bool waits = listening->proto == IPPROTO_TCP ? row->state == TCP_LISTEN : row->state != TCP_ESTABLISHED;
+
+	return waits ? listening->each(&listener, listening->data) : 0;
+}
+
+int sessions_listeners(int (*each)(const struct listener *listener, void *data), void *data, struct error *error)
+{
+	struct listening listening = { IPPROTO_TCP, each, data };
+	int r = 0;
+
+	for (size_t i = 0; i < ELEMENTSOF(tcp) && r >= 0; i++)
+		r = each_row(tcp[i], pass_listener, &listening);
+	listening.proto = IPPROTO_UDP;
+	for (size_t i = 0; i < ELEMENTSOF(udp) && r >= 0; i++)
+		r = each_row(udp[i], pass_listener, &listening);
+	return r < 0 ? error_set(error, -r, "sockets of this machine: %s", strerror(-r)) : 0;
+}
+
 int sessions_ports(struct port_bits *ret, struct error *error)
 {
 	struct port_bits ports = { 0 };

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/addr.h"
 #include "base/error.h"
 
 struct flow;
@@ -22,6 +23,14 @@ bool sessions_any(void);
 
 /* Whether this machine has an open TCP connection from `from` to `to` of the flow. */
 bool sessions_have(const struct flow *flow);
+
+/* Calls `each` for every socket of this machine that waits for others: TCP and UDP. A negative return ends it. */
+struct listener {
+	uint8_t proto;
+	struct addr addr; /* 0.0.0.0 and :: for all; the latter takes IPv4 too, as far as can be told */
+	uint16_t port;
+};
+int sessions_listeners(int (*each)(const struct listener *listener, void *data), void *data, struct error *error);
 
 /* The ports that this machine's sockets wait on, TCP and UDP alike. Read from /proc/net. */
 int sessions_ports(struct port_bits *ret, struct error *error);

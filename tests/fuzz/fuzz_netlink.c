@@ -6,8 +6,11 @@
 #include "kernel/drop_message.h"
 #include "kernel/droplog.h"
 #include "kernel/flow_message.h"
+#include "kernel/mirror_message.h"
 #include "kernel/nlsocket.h"
 #include "kernel/rtmessage.h"
+#include "kernel/trace.h"
+#include "kernel/trace_message.h"
 
 /* Netlink messages of every kind that is read, one after the other. */
 
@@ -45,6 +48,34 @@ static void check_flow(const struct flow *flow)
 	must(flow_message_delete(buffer, flow) <= sizeof(buffer));
 }
 
+static void check_trace(const struct nlmsghdr *message)
+{
+	struct trace_step step;
+
+	if (trace_message_parse(message, &step))
+		must(strnlen(step.table, TRACE_NAME_MAX) < TRACE_NAME_MAX &&
+		     strnlen(step.chain, TRACE_NAME_MAX) < TRACE_NAME_MAX && step.kind <= TRACE_POLICY);
+}
+
+/* What was made of a message makes the same again. */
+static void check_mirror(const struct nlmsghdr *message)
+{
+	static char made[MIRROR_MESSAGE_MAX] __attribute__((aligned(8))),
+		again[MIRROR_MESSAGE_MAX] __attribute__((aligned(8)));
+	struct nlmsghdr *one = (struct nlmsghdr *)made, *other = (struct nlmsghdr *)again;
+	struct mirror_link link;
+
+	if (mirror_link_parse(message, &link))
+		must(link.index && *link.name && strnlen(link.name, IFNAMSIZ) < IFNAMSIZ);
+	for (enum mirror_part part = 0; part < _MIRROR_PART_MAX; part++) {
+		if (!mirror_message_make(part, message, one))
+			continue;
+		must(one->nlmsg_len <= MIRROR_MESSAGE_MAX);
+		if (part == MIRROR_NEIGHBOURS && mirror_message_make(part, one, other))
+			must(one->nlmsg_len == other->nlmsg_len && memcmp(one, other, one->nlmsg_len) == 0);
+	}
+}
+
 static void check_message(const struct nlmsghdr *message)
 {
 	struct interface interface;
@@ -53,6 +84,8 @@ static void check_message(const struct nlmsghdr *message)
 	struct flow flow;
 	struct drop drop;
 
+	check_trace(message);
+	check_mirror(message);
 	if (rtmessage_interface(message, &interface))
 		must(interface.index && *interface.name && strnlen(interface.name, IFNAMSIZ) < IFNAMSIZ &&
 		     strnlen(interface.kind, sizeof(interface.kind)) < sizeof(interface.kind));

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/program.h"
 #include "doctor/doctor.h"
 #include "doctor/exam.h"
 
