@@ -1,209 +1,42 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <string.h>
 
 #include "property.h"
+#include "twin/frame.h"
 
-/* Frames with honest checksums. The number of a shot stands in its IP header, whatever the rest is. */
+/* Frames of shots. The number of a shot stands in its IP header, whatever the rest is. */
 
-static void put16(uint8_t *at, uint16_t value)
+static struct frame frame_of(const struct packet *packet)
 {
-	at[0] = (uint8_t)(value >> 8);
-	at[1] = (uint8_t)value;
+	return (struct frame){
+		.from = packet->from,
+		.to = packet->dialled,
+		.proto = packet->proto,
+		.hop_limit = packet->hop_limit,
+		.from_port = packet->from_port,
+		.to_port = packet->dialled_port,
+		.icmp_type = packet->icmp_type,
+		.source_routed = packet->source_routed,
+	};
 }
 
-static void put32(uint8_t *at, uint32_t value)
+size_t shot_frame(const struct shot *shot, uint8_t *buffer)
 {
-	put16(at, (uint16_t)(value >> 16));
-	put16(at + 2, (uint16_t)value);
-}
+	static const uint8_t outside[6] = { 2, 9, 0, 0, 0, 1 };
+	struct frame frame = frame_of(&shot->packet), about;
 
-static uint32_t sum(uint32_t start, const uint8_t *data, size_t length)
-{
-	for (size_t i = 0; i + 1 < length; i += 2)
-		start += (uint32_t)(data[i] << 8 | data[i + 1]);
-	if (length % 2)
-		start += (uint32_t)(data[length - 1] << 8);
-	return start;
-}
-
-static uint16_t fold(uint32_t value)
-{
-	while (value >> 16)
-		value = (value & 0xffff) + (value >> 16);
-	return (uint16_t)~value;
-}
-
-static bool is_six(const struct packet *packet)
-{
-	return packet->from.family == AF_INET6;
-}
-
-static uint16_t transport_sum(const struct packet *packet, const uint8_t *data, size_t length)
-{
-	size_t size = addr_size(packet->from.family);
-	uint32_t start = 0;
-
-	if (packet->proto != IPPROTO_ICMP) {
-		start = sum(start, packet->from.bytes, size);
-		start = sum(start, packet->dialled.bytes, size);
-		start += packet->proto + (uint32_t)length;
-	}
-	return fold(sum(start, data, length));
-}
-
-static size_t put_tcp(const struct shot *shot, uint8_t *at)
-{
-	put16(at, shot->packet.from_port);
-	put16(at + 2, shot->packet.dialled_port);
-	put32(at + 4, shot->sequence);
-	put32(at + 8, shot->acknowledged);
-	at[12] = 5 << 4;
-	at[13] = shot->tcp_flags;
-	put16(at + 14, 8192);
-	put16(at + 16, 0);
-	put16(at + 18, 0);
-	put16(at + 16, transport_sum(&shot->packet, at, 20));
-	if (shot->bad_sum)
-		at[16] ^= 0x5a;
-	return 20;
-}
-
-static size_t put_udp(const struct shot *shot, uint8_t *at)
-{
-	uint16_t check;
-
-	put16(at, shot->packet.from_port);
-	put16(at + 2, shot->packet.dialled_port);
-	put16(at + 4, 12);
-	put16(at + 6, 0);
-	memcpy(at + 8, "spr?", 4);
-	check = transport_sum(&shot->packet, at, 12);
-	put16(at + 6, check ? check : 0xffff);
-	if (shot->bad_sum)
-		at[6] ^= 0x5a;
-	return 12;
-}
-
-static size_t put_ip(const struct packet *packet, uint32_t number, bool option, size_t length, uint8_t *at);
-
-/* The first bytes of the packet that an ICMP error is about. */
-static size_t put_quote(const struct shot *shot, uint8_t *at)
-{
-	const struct packet *about = shot->about;
-	size_t start = put_ip(about, 77, false, 8, at);
-
-	memset(at + start, 0, 8);
-	if (about->proto == IPPROTO_ICMP || about->proto == IPPROTO_ICMPV6) {
-		at[start] = about->icmp_type;
-		put16(at + start + 4, shot->about_icmp_id);
-	} else {
-		put16(at + start, about->from_port);
-		put16(at + start + 2, about->dialled_port);
-	}
-	return start + 8;
-}
-
-static size_t put_icmp(const struct shot *shot, uint8_t *at)
-{
-	size_t length = 8;
-
-	memset(at, 0, 64);
-	at[0] = shot->packet.icmp_type;
+	frame.icmp_id = shot->icmp_id;
+	frame.sequence = shot->sequence;
+	frame.acknowledged = shot->acknowledged;
+	frame.tcp_flags = shot->tcp_flags;
+	frame.number = shot->number;
+	frame.bad_sum = shot->bad_sum;
+	memcpy(frame.to_mac, shot->mac ? shot->mac : shot->nic->mac, sizeof(frame.to_mac));
+	memcpy(frame.from_mac, outside, sizeof(frame.from_mac));
 	if (shot->about) {
-		length += put_quote(shot, at + 8);
-	} else {
-		put16(at + 4, shot->icmp_id);
-		put16(at + 6, 1);
-		length += 24; /* enough for the neighbour messages too */
+		about = frame_of(shot->about);
+		about.icmp_id = shot->about_icmp_id;
+		frame.about = &about;
 	}
-	put16(at + 2, transport_sum(&shot->packet, at, length));
-	if (shot->bad_sum)
-		at[2] ^= 0x5a;
-	return length;
-}
-
-static size_t put_transport(const struct shot *shot, uint8_t *at)
-{
-	switch (shot->packet.proto) {
-	case IPPROTO_TCP:
-		return put_tcp(shot, at);
-	case IPPROTO_UDP:
-		return put_udp(shot, at);
-	case IPPROTO_ICMP:
-	case IPPROTO_ICMPV6:
-		return put_icmp(shot, at);
-	default:
-		memset(at, 0, 16);
-		return 16;
-	}
-}
-
-#define IPOPT_LSRR 131
-
-static size_t put_ip4(const struct packet *packet, uint32_t number, bool option, size_t length, uint8_t *at)
-{
-	size_t header = option ? 28 : 20;
-
-	memset(at, 0, header);
-	at[0] = (uint8_t)(0x40 | header / 4);
-	put16(at + 2, (uint16_t)(header + length));
-	put16(at + 4, (uint16_t)number);
-	at[8] = packet->hop_limit;
-	at[9] = packet->proto;
-	memcpy(at + 12, packet->from.bytes, 4);
-	memcpy(at + 16, packet->dialled.bytes, 4);
-	if (option)
-		memcpy(at + 20, (uint8_t[]){ IPOPT_LSRR, 7, 4, 172, 30, 1, 10, 0 }, 8);
-	put16(at + 10, fold(sum(0, at, header)));
-	return header;
-}
-
-/* A routing header of type 0 with no segments left. */
-static size_t put_ip6(const struct packet *packet, uint32_t number, bool option, size_t length, uint8_t *at)
-{
-	size_t header = option ? 48 : 40;
-
-	memset(at, 0, header);
-	put32(at, 6u << 28 | (number & 0xfffff));
-	put16(at + 4, (uint16_t)(header - 40 + length));
-	at[6] = option ? IPPROTO_ROUTING : packet->proto;
-	at[7] = packet->hop_limit;
-	memcpy(at + 8, packet->from.bytes, 16);
-	memcpy(at + 24, packet->dialled.bytes, 16);
-	if (option)
-		at[40] = packet->proto;
-	return header;
-}
-
-static size_t put_ip(const struct packet *packet, uint32_t number, bool option, size_t length, uint8_t *at)
-{
-	return (is_six(packet) ? put_ip6 : put_ip4)(packet, number, option, length, at);
-}
-
-static void put_ethernet(const struct shot *shot, uint8_t *frame)
-{
-	const struct addr *to = &shot->packet.dialled;
-
-	memcpy(frame, shot->mac ? shot->mac : shot->nic->mac, 6);
-	if (is_six(&shot->packet) && to->bytes[0] == 0xff)
-		memcpy(frame, (uint8_t[]){ 0x33, 0x33, to->bytes[12], to->bytes[13], to->bytes[14], to->bytes[15] }, 6);
-	else if (!is_six(&shot->packet) && to->bytes[0] == 255)
-		memset(frame, 0xff, 6);
-	else if (!is_six(&shot->packet) && to->bytes[0] >> 4 == 14)
-		memcpy(frame, (uint8_t[]){ 1, 0, 0x5e, to->bytes[1] & 0x7f, to->bytes[2], to->bytes[3] }, 6);
-	memcpy(frame + 6, (uint8_t[]){ 2, 9, 0, 0, 0, 1 }, 6);
-	put16(frame + 12, is_six(&shot->packet) ? 0x86dd : 0x0800);
-}
-
-size_t frame_build(const struct shot *shot, uint8_t *frame)
-{
-	uint8_t transport[256];
-	size_t length = put_transport(shot, transport), header;
-
-	put_ethernet(shot, frame);
-	header = put_ip(&shot->packet, shot->number, shot->packet.source_routed, length, frame + 14);
-	memcpy(frame + 14 + header, transport, length);
-	return 14 + header + length;
+	return frame_build(&frame, buffer);
 }

@@ -115,10 +115,8 @@ struct shot {
 };
 
 #define NO_FLOW SIZE_MAX
-#define FRAME_MAX 512
-
 /* The frame of a shot; returns its length. */
-size_t frame_build(const struct shot *shot, uint8_t *frame);
+size_t shot_frame(const struct shot *shot, uint8_t *buffer); /* of FRAME_MAX bytes: see twin/frame.h */
 
 /* A connection that the kernel let through. */
 struct flow {

@@ -6,6 +6,7 @@
 
 #include "kernel/droplog.h"
 #include "property.h"
+#include "twin/frame.h"
 #include "ruleset/compile.h"
 
 #define PATIENCE 60000 /* ms without news: something is wrong */
@@ -111,7 +112,7 @@ static void collect(struct watch *watch)
 static void send_shot(const struct shot *shot)
 {
 	uint8_t frame[FRAME_MAX];
-	size_t length = frame_build(shot, frame);
+	size_t length = shot_frame(shot, frame);
 
 	MUST(send(shot->nic->socket, frame, length, 0) == (ssize_t)length);
 }
