@@ -110,6 +110,36 @@ enum nft_protection nft_protection(const struct nft *nft)
 	return nft->protection;
 }
 
+/* All is written before anything is sent: what fails then is the kernel's refusal. */
+static int apply_after_trees(struct nft *nft, struct nft_plan *plan, struct error *error)
+{
+	_cleanup_(nft_batch_freep) struct nft_batch *trees = nft_batch_new(nft, 0), *change = nft_batch_new(nft, 0);
+	_cleanup_(nft_batch_freep) struct nft_batch *undo = nft_batch_new(nft, 0);
+	const struct nft_table *tables;
+	size_t n = nft_tables(nft, &tables);
+	struct error second;
+	int r = 0;
+
+	if (!trees || !change || !undo)
+		return error_memory(error);
+	for (size_t i = 0; i < n && r == 0; i++) {
+		r = nft_plan_write_trees(plan, tables[i].name, trees, error);
+		if (r == 0)
+			r = nft_plan_write_trees_gone(plan, tables[i].name, undo, error);
+	}
+	nft_plan_trees_made(plan);
+	for (size_t i = 0; i < n && r == 0; i++)
+		r = nft_plan_write(plan, tables[i].name, change, error);
+	if (r == 0)
+		r = nft_batch_send(trees, error);
+	if (r < 0)
+		return r;
+	r = nft_batch_send(change, error);
+	if (r < 0)
+		nft_batch_send(undo, &second);
+	return r;
+}
+
 int nft_apply(struct nft *nft, const struct ruleset *from, const struct ruleset *to, struct error *error)
 {
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = nft_batch_new(nft, 0);
@@ -121,6 +151,8 @@ int nft_apply(struct nft *nft, const struct ruleset *from, const struct ruleset 
 	if (!batch)
 		return error_memory(error);
 	r = from ? nft_plan_change(from, to, &plan, error) : nft_plan_new(to, &plan, error);
+	if (r == 0 && from && nft_plan_has_trees(&plan))
+		return apply_after_trees(nft, &plan, error);
 	for (size_t i = 0; i < n && r == 0; i++) {
 		if (!from)
 			r = nft_write_table(batch, tables[i].name, tables[i].flags, NLM_F_EXCL, error);

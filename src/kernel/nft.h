@@ -31,8 +31,9 @@ enum nft_protection nft_protection(const struct nft *nft);
 
 /*
  * Brings the kernel from `from` (what it holds, NULL: nothing of ours) to `to` in one transaction, in every copy of the
- * table. Base chains that are in both are kept, their rules replaced; sets that are in both are changed element by
- * element. -EEXIST when a table is there that `from` does not know. On any error nothing was changed.
+ * table, but for new trees, which are made before it and which nothing leads to yet. Base chains that are in both are kept,
+ * their rules replaced; sets that are in both are changed element by element. -EEXIST when a table is there that
+ * `from` does not know. On any error nothing was changed.
  */
 int nft_apply(struct nft *nft, const struct ruleset *from, const struct ruleset *to, struct error *error);
 

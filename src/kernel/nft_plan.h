@@ -54,6 +54,17 @@ int nft_plan_repair(const struct nft_have *have, const struct ruleset *to, struc
 /* Writes its messages to a batch, for a table that is there by then. */
 int nft_plan_write(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error);
 
+/*
+ * Trees that are new, with what is in them. The kernel shows what is in one a moment after the transaction that made it: a
+ * packet that is led to it earlier finds nothing. So they are made before the transaction that leads to them;
+ * nft_plan_trees_made() says that they are there.
+ */
+bool nft_plan_has_trees(const struct nft_plan *plan);
+int nft_plan_write_trees(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error);
+int nft_plan_write_trees_gone(const struct nft_plan *plan, const char *table, struct nft_batch *batch,
+			      struct error *error);
+void nft_plan_trees_made(struct nft_plan *plan);
+
 /* The table itself. `flags` of nlmsghdr: NLM_F_EXCL to insist on a new one. */
 int nft_write_table(struct nft_batch *batch, const char *table, uint32_t table_flags, int flags, struct error *error);
 int nft_write_table_gone(struct nft_batch *batch, const char *table, struct error *error);

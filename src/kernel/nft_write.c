@@ -262,6 +262,56 @@ static int write_sets(const struct nft_plan *plan, const char *table, struct nft
 	return r;
 }
 
+static bool is_new_tree(const struct nft_plan *plan, size_t i)
+{
+	return plan->sets[i].make && !plan->sets[i].drop && set_is_tree(&plan->to->sets[i]);
+}
+
+bool nft_plan_has_trees(const struct nft_plan *plan)
+{
+	for (size_t i = 0; i < plan->to->n_sets; i++)
+		if (is_new_tree(plan, i))
+			return true;
+	return false;
+}
+
+int nft_plan_write_trees(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < plan->to->n_sets && r == 0; i++) {
+		const struct set *set = &plan->to->sets[i];
+
+		if (!is_new_tree(plan, i))
+			continue;
+		r = write_set(batch, table, set, error);
+		if (r == 0)
+			r = nft_write_elements(batch, table, set, &plan->sets[i].put, true, 0, error);
+	}
+	return r;
+}
+
+int nft_plan_write_trees_gone(const struct nft_plan *plan, const char *table, struct nft_batch *batch,
+			      struct error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < plan->to->n_sets && r == 0; i++)
+		if (is_new_tree(plan, i))
+			r = write_set_gone(batch, table, plan->to->sets[i].name, false, error);
+	return r;
+}
+
+void nft_plan_trees_made(struct nft_plan *plan)
+{
+	for (size_t i = 0; i < plan->to->n_sets; i++) {
+		if (!is_new_tree(plan, i))
+			continue;
+		plan->sets[i].make = false;
+		plan->sets[i].put.n = 0;
+	}
+}
+
 /*
  * The order lets every reference find what it names, both ways. A new base chain takes packets as soon as the kernel
  * sees its message, and until the commit has no more than its policy: so it comes when all else is there.

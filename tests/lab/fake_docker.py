@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
-A Docker Engine that is played: the questions that sprd asks and the events that it follows, before containers that start
-and stop far faster than a real one's. A container is a network namespace whose cable is put into the bridge and pulled
-out. What happens in which order, and before which event, is what a real dockerd showed; only the pauses are shorter:
+A Docker Engine that is played: the questions that sprd asks and the events that it follows, before containers of which far
+more start and stop in a second than a real one manages. A container is a network namespace whose cable is put into the
+bridge and pulled out. What happens in which order, and before which event, is what a real dockerd showed; only the pauses
+are shorter. Each address is in the hands of one thread:
 
     start: cable into the bridge, listed in the network, `network connect`, carrier, `start`
     stop:  `die`, no carrier, cable gone, no longer listed, `network disconnect`, `stop`; and `destroy`
@@ -39,13 +40,15 @@ class Commands:
     """An ip command that goes on running: what it is told is done a thousandth of a second later."""
 
     def __init__(self, space):
+        self.lock = threading.Lock()
         self.process = space.start("ip", "-oneline", "-batch", "-", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def __call__(self, *lines):
-        self.process.stdin.write(("\n".join([*lines, "link show dev lo"]) + "\n").encode())
-        self.process.stdin.flush()
-        if not self.process.stdout.readline():
-            raise RuntimeError(f"ip failed at one of: {'; '.join(lines)}")
+        with self.lock:
+            self.process.stdin.write(("\n".join([*lines, "link show dev lo"]) + "\n").encode())
+            self.process.stdin.flush()
+            if not self.process.stdout.readline():
+                raise RuntimeError(f"ip failed at one of: {'; '.join(lines)}")
 
     def close(self):
         self.process.stdin.close()
@@ -123,10 +126,10 @@ class FakeDocker:
         self.gateway = str(self.subnet[1])
         self.network = os.urandom(32).hex()
         self.socket = f"{scene.folder}/fake.sock"
-        self.lock = threading.Lock()
+        self.lock, self.voice = threading.Lock(), threading.Lock()
         self.containers, self.spaces, self.commands = {}, {}, {}
         self.followers = []
-        self.kept = []  # events that come after the next `network connect`
+        self.kept = {}  # by address, events that come after its next `network connect`
 
     def __enter__(self):
         router = self.scene.router
@@ -171,7 +174,8 @@ class FakeDocker:
         for stream, filters, ended in list(self.followers):
             if kind in filters["type"] and action in filters["event"]:
                 try:
-                    stream.write(b"%x\r\n%s\r\n" % (len(line), line))
+                    with self.voice:
+                        stream.write(b"%x\r\n%s\r\n" % (len(line), line))
                 except OSError:
                     ended.set()
 
@@ -227,9 +231,7 @@ class FakeDocker:
         with self.lock:
             container.listed = True
         self.tell("network", "connect", container)
-        for event in self.kept:
-            self.tell(*event)
-        self.kept = []
+        self.tell_kept(container)
         pause(CONNECT_PAUSE)
         self.commands[name]("link set eth0 up", f"route add default via {self.gateway}")
         with self.lock:
@@ -251,8 +253,11 @@ class FakeDocker:
             container.listed = False
             if remove:
                 del self.containers[name]
-        self.kept += [("network", "disconnect", container), ("container", "destroy" if remove else "stop", container)]
+        self.kept[container.address] = [("network", "disconnect", container),
+                                        ("container", "destroy" if remove else "stop", container)]
         if not late:
-            for event in self.kept:
-                self.tell(*event)
-            self.kept = []
+            self.tell_kept(container)
+
+    def tell_kept(self, container):
+        for event in self.kept.pop(container.address, []):
+            self.tell(*event)

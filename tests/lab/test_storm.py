@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import signal
+import threading
 import time
 
 import pytest
@@ -32,7 +33,8 @@ MODES = {"persist": [], "copies": ["--protection", "copies"]}
 SHOTS = [("neighbour", PUB4, 9999, 20), ("neighbour", SIX6, 9999, 100), ("neighbour", HOST4, 9053, 100)]
 NEW4 = "172.30.1.77"
 REUSED4 = "172.30.45.10"
-LIFE = 0.010  # seconds that a container runs, where one follows the other
+LANES = [f"172.30.45.{number}" for number in range(20, 32)]  # addresses that change hands beside it
+LIFE, GAP = 0.12, 0.2  # seconds that a container runs, and until the next has its address: some 700 ms with a real dockerd here
 results = []
 
 
@@ -175,6 +177,7 @@ def one_life(fake, name, **how):
     fake.start(name)
     pause(LIFE)
     fake.stop(name, **how)
+    pause(GAP)
     return udp_arrived(fake.spaces[name]) - before
 
 
@@ -187,26 +190,56 @@ def same_as_fresh(storm):
     assert REUSED4 in after and before == after, difference(after, before)
 
 
+class Lane(threading.Thread):
+    """An address that two containers have by turns, to nobody's notice."""
+
+    def __init__(self, fake, address):
+        super().__init__(daemon=True)
+        self.fake, self.address, self.lives, self.ended = fake, address, 0, threading.Event()
+        self.names = [f"{side}{address.rsplit('.', 1)[1]}" for side in ("left", "right")]
+        for name in self.names:
+            fake.create(name, address)
+
+    def run(self):
+        while not self.ended.is_set():
+            for name in self.names:
+                one_life(self.fake, name, remove=self.lives % 4 > 1)
+                self.lives += 1
+                if (self.lives - 1) % 4 > 1:
+                    self.fake.create(name, self.address)
+
+
+@contextlib.contextmanager
+def busy_lanes(fake):
+    lanes = [Lane(fake, address) for address in LANES]
+    for lane in lanes:
+        lane.start()
+    try:
+        yield lanes
+    finally:
+        for lane in lanes:
+            lane.ended.set()
+        for lane in lanes:
+            lane.join(30)
+
+
 def reuse(fake):
-    """
-    What arrived at the first and at the second, round by round, and starts and stops a second: of all, and of the best ten
-    rounds in a row. On a machine that is busy otherwise it goes on until ten were as fast as they are to be.
-    """
-    counts, times, best = {"first": [], "second": []}, [time.monotonic()], 0
-    while len(times) <= 100 * TIMES or (best < 20 and times[-1] - times[0] < 120 * SLOW):
-        remove, late = len(times) // 10 % 2 == 1, len(times) % 2 == 1
-        for name, got in counts.items():
-            got.append(one_life(fake, name, remove=remove, late=late))
-            if remove:
-                fake.create(name, REUSED4)
-        times.append(time.monotonic())
-        if len(times) > 10:
-            best = max(best, 20 / (times[-1] - times[-11]))
-    return counts["first"], counts["second"], 2 * (len(times) - 1) / (times[-1] - times[0]), best
+    """What arrived at the first and at the second, round by round, and the starts and stops a second of all together."""
+    counts, began = {"first": [], "second": []}, time.monotonic()
+    with busy_lanes(fake) as lanes:
+        for number in range(20 * TIMES):
+            remove, late = number // 5 % 2 == 1, number % 2 == 1
+            for name, got in counts.items():
+                got.append(one_life(fake, name, remove=remove, late=late))
+                if remove:
+                    fake.create(name, REUSED4)
+        lives = sum(lane.lives for lane in lanes) + 2 * len(counts["first"])
+        seconds = time.monotonic() - began
+    return counts["first"], counts["second"], 2 * lives / seconds
 
 
 def address_reused_quickly(storm):
-    """The same, as fast as no dockerd here can: the engine is played. Stopped and started, and removed and made anew."""
+    """The same among so many as no dockerd here manages: the engine is played. Stopped and started, and removed and made anew."""
     scene, spr = storm.scene, storm.spr
     grants = [{"from": "upstream", "to": f"container:{name}", "ports": ["9999/udp"]} for name in ("first", "second")]
     with FakeDocker(scene, "br-r", "172.30.45.0/24") as fake, Flood(scene, "neighbour", REUSED4, 9999, 20) as flood:
@@ -220,7 +253,7 @@ def address_reused_quickly(storm):
         for name in ("first", "second"):
             assert sum(one_life(fake, name) for _ in range(3)) > 0, f"the control: {name} may be reached, and is not"
         spr.apply(merged({"allow": grants[:1]}))
-        first, second, rate, best = reuse(fake)
+        first, second, rate = reuse(fake)
         fake.start("first")
         time.sleep(2)
         same_as_fresh(storm)
@@ -228,10 +261,10 @@ def address_reused_quickly(storm):
         assert flood.stop() > 1000
         spr.options = options
         spr.restart()
-    storm.note = f"{rate:.0f} starts and stops a second, at best {best:.0f}; {sum(first)} packets arrived at the one who may"
+    storm.note = f"{rate:.0f} starts and stops a second; {sum(first)} packets arrived at the one who may"
     assert sum(second) == 0, f"packets for the one before, by rounds: {second}"
-    assert sum(count > 0 for count in first) > len(first) / 4, f"who may be reached often was not: {first}"
-    assert best >= 20 / SLOW, storm.note
+    assert sum(count > 0 for count in first) > len(first) * 3 / 4, f"who may be reached was not: {first}"
+    assert rate >= 20 / SLOW, storm.note
 
 
 def many_changes(storm):
@@ -358,7 +391,7 @@ FAULTS = {
     "Docker is restarted, and killed": docker_restarted,
     "Docker's socket hangs": docker_hangs,
     "an address goes from one container to another": address_reused,
-    "an address goes from one container to another, 20 times a second": address_reused_quickly,
+    "addresses go from one container to another, 20 starts and stops a second": address_reused_quickly,
     "ten policy changes a second": many_changes,
     "an interface is renamed": interface_renamed,
     "a bridge comes back as something else": interface_of_another_kind,
