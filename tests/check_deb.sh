@@ -248,7 +248,9 @@ without_daemon()
 	run spr up
 	stop
 	tables >/dev/null || complain "$step: no tables without the daemon"
-	mv /var/lib/spr/policy.yaml /try/
+	# the database has the last policy that did, and a daemon would start with it
+	mkdir /try/kept
+	mv /var/lib/spr/policy.yaml /var/lib/spr/spr.db* /try/kept/
 	echo 'groups: [{name: }' >/var/lib/spr/policy.yaml
 	step='dpkg -r spr, with a policy that does not parse'
 	echo "-- $step"
@@ -257,7 +259,9 @@ without_daemon()
 	tables >/dev/null || complain "$step: the tables are gone"
 	[ -x /usr/sbin/sprd ] || complain "$step: the programs are gone"
 	[ -z "$(daemon)" ] || complain "$step: a daemon stays"
-	mv /try/policy.yaml /var/lib/spr/
+	rm -f /var/lib/spr/spr.db*
+	mv /try/kept/* /var/lib/spr/
+	rmdir /try/kept
 	run dpkg -r spr
 	! tables || complain "$step: tables stay"
 	[ -z "$(daemon)" ] || complain "$step: a daemon stays"
