@@ -96,6 +96,43 @@ static void end_and_restore(struct daemon *daemon, const struct losers *losers)
 		log_warning("flows", "%s", error.text);
 }
 
+struct forget {
+	struct daemon *daemon;
+	const struct set *set;
+};
+
+static int forget_neighbour(bool add, const struct element *element, void *data)
+{
+	const struct forget *forget = data;
+	bool six = forget->set->fields[1] == FIELD_IP6_SADDR;
+	const struct interface *interface;
+	struct addr addr = { .family = six ? AF_INET6 : AF_INET };
+	struct error error = { 0 };
+	char name[IFNAMSIZ] = "";
+
+	memcpy(name, element->key, IFNAMSIZ - 1);
+	memcpy(addr.bytes, element->key + key_offset(forget->set, 1), addr_size(addr.family));
+	interface = add ? NULL : inventory_interface_named(forget->daemon->inventory, name);
+	if (interface && links_forget_neighbour(forget->daemon->links, interface->index, &addr, &error) < 0)
+		log_warning("enforce", "%s", error.text);
+	return 0;
+}
+
+/*
+ * What was accepted for a container and waits until somebody answers for its address would be sent to the next one that has
+ * the address: the kernel keeps such packets for seconds.
+ */
+static void forget_neighbours(struct daemon *daemon, const struct ruleset *from, const struct ruleset *to)
+{
+	static const char *const names[] = { "id4", "id6" };
+
+	for (size_t i = 0; i < ELEMENTSOF(names); i++) {
+		struct forget forget = { daemon, ruleset_set(from, names[i]) };
+
+		set_diff(forget.set, ruleset_set(to, names[i]), forget_neighbour, &forget);
+	}
+}
+
 static void on_open(uv_timer_t *timer)
 {
 	struct daemon *daemon = timer->data;
@@ -138,6 +175,8 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 		free(losers.addrs);
 		return error_wrap(error, "the kernel keeps the rules from before");
 	}
+	if (losers.any && daemon->ruleset)
+		forget_neighbours(daemon, daemon->ruleset, ruleset);
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);

@@ -11,6 +11,7 @@
 
 #include "inventory/inventory.h"
 #include "kernel/link_dump.h"
+#include "kernel/neighbour.h"
 #include "kernel/nlsocket.h"
 #include "kernel/route.h"
 #include "kernel/rtmessage.h"
@@ -286,4 +287,9 @@ int links_route_remove(struct links *links, const struct prefix *destination, co
 	struct route route = links_route(destination, gateway, interface);
 
 	return route_remove(links->query, &route, error);
+}
+
+int links_forget_neighbour(struct links *links, unsigned interface, const struct addr *addr, struct error *error)
+{
+	return neighbour_forget(links->query, interface, addr, error);
 }

@@ -27,6 +27,9 @@ int links_route_add(struct links *links, const struct prefix *destination, const
 int links_route_remove(struct links *links, const struct prefix *destination, const struct addr *gateway,
 		       unsigned interface, struct error *error);
 
+/* See kernel/neighbour.h. */
+int links_forget_neighbour(struct links *links, unsigned interface, const struct addr *addr, struct error *error);
+
 #define ROUTE_PROTOCOL_SPR 157
 
 #endif

@@ -114,24 +114,25 @@ int model_index(struct model *model)
 static bool index_locations(const struct model *model)
 {
 	struct location_index *index = model->index;
+	struct spot *spots = index->spots ? index->spots : calloc(index->first_range + 1, sizeof(*spots));
 
-	if (index->spots)
-		return true;
-	index->spots = calloc(index->first_range + 1, sizeof(*index->spots));
-	for (size_t i = 0; index->spots && i < index->first_range; i++) {
-		struct spot *spot = &index->spots[i], *old;
+	if (!spots || index->spots)
+		return spots;
+	for (size_t i = 0; i < index->first_range; i++) {
+		struct spot *spot = &spots[i], *old;
 
 		memcpy(spot->key.interface, model->locations[i].interface, IFNAMSIZ);
 		spot->key.addr = model->locations[i].range.first;
 		spot->location = i;
 		HASH_REPLACE(hh, index->table, key, sizeof(spot->key), spot, old);
-		if (spot->hh.tbl)
-			continue;
-		HASH_CLEAR(hh, index->table);
-		free(index->spots);
-		index->spots = NULL;
+		if (!spot->hh.tbl) {
+			HASH_CLEAR(hh, index->table);
+			free(spots);
+			return false;
+		}
 	}
-	return index->spots;
+	index->spots = spots;
+	return true;
 }
 
 static const struct location *single_location(const struct model *model, const char *interface, const struct addr *addr)

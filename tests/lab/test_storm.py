@@ -430,6 +430,41 @@ def test_storm(name, storm):
     assert lives, "the allowed flow was cut"
 
 
+@pytest.mark.daemon_may_die
+@pytest.mark.parametrize("stops", [False, True], ids=["control", "stopped"])
+def test_nothing_waits_for_the_next_owner(storm, stops):
+    """Packets that were accepted for a container, and wait since nobody answers for its address, are not the next one's."""
+    scene, spr = storm.scene, storm.spr
+    with FakeDocker(scene, "br-r", "172.30.45.0/24") as fake:
+        spr.options, options = [*spr.options, "--docker", fake.socket], spr.options
+        for name in ("first", "second"):
+            fake.create(name, REUSED4)
+        scene.router.ip(f"neigh del {REUSED4} dev br-r")
+        spr.apply(merged({"allow": [{"from": "upstream", "to": "container:first", "ports": ["9999/udp"]}]}))
+        spr.restart()
+        storm.connected()
+        fake.start("first")
+        fake.commands["first"]("link set eth0 down")
+        time.sleep(0.5)
+        with Flood(scene, "neighbour", REUSED4, 9999, 500):
+            time.sleep(0.3)
+        name = "second" if stops else "first"
+        before = udp_arrived(fake.spaces[name])
+        if stops:
+            fake.stop("first")
+            time.sleep(0.2)
+            fake.start("second")
+        else:
+            fake.commands["first"]("link set eth0 up")
+        time.sleep(2.5)
+        arrived = udp_arrived(fake.spaces[name]) - before
+        fake.stop(name)
+        spr.options = options
+        spr.restart()
+    storm.calm()
+    assert (arrived == 0) == stops, f"{arrived} packets arrived at the {name}"
+
+
 HEAD = """# Faults
 
 Written by `tests/lab/test_storm.py`, with `SPR_FAULTS_TABLE`: each fault under forbidden packets every 20 us, beside a
