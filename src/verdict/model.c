@@ -156,7 +156,7 @@ const struct location *model_location(const struct model *model, const char *int
 {
 	const struct location *location = single_location(model, interface, addr);
 
-	if (location)
+	if (location || !model->locations)
 		return location;
 	for (size_t i = model->index->first_range; i < model->n_locations; i++)
 		if (range_contains(&model->locations[i].range, addr) &&
