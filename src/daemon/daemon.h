@@ -80,7 +80,6 @@ struct daemon {
 	unsigned grace_turns; /* connections that may still be turned round */
 	time_t clock_seen; /* when expiries were last looked at */
 	struct port_bits ports_seen; /* busy ones, at the last look */
-	struct port_bits shadowed; /* the services' ports that no flow of a container has any more */
 	bool cut_again; /* ending flows failed in part */
 	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
@@ -109,7 +108,7 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
 /*
  * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port; with
- * addresses only those that one of them is an end of. Returns how many of the former, or a negative errno.
+ * addresses, of the former those that one of them is an end of, and no others. Returns how many of the former, or a negative errno.
  */
 int flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, struct error *error);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */

@@ -219,11 +219,10 @@ static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, 
 }
 
 /* They come from before our source ports were in force, or before the service was. Sent on, they get another port. */
-static int end_shadows(struct daemon *daemon, bool only_of_new, struct error *error)
+static int end_shadows(struct daemon *daemon, struct error *error)
 {
 	const struct model *model = daemon->model;
 	struct search search = { .daemon = daemon, .taken = daemon->inventory->busy };
-	bool new = false;
 	int r;
 
 	if (!model->nat_first)
@@ -231,16 +230,10 @@ static int end_shadows(struct daemon *daemon, bool only_of_new, struct error *er
 	for (size_t i = 0; i < model->n_port_fronts; i++)
 		port_bits_add(&search.taken, model->port_fronts[i].binding.host_port,
 			      model->port_fronts[i].binding.host_port);
-	for (size_t i = 0; i < sizeof(search.taken.bits); i++)
-		new = new || search.taken.bits[i] & ~daemon->shadowed.bits[i];
-	if (only_of_new && !new)
-		return 0;
 	r = conntrack_each(daemon->conntrack, look_for_shadow, &search, error);
 	for (size_t i = 0; i < search.n_flows && r >= 0; i++)
 		r = conntrack_delete(daemon->conntrack, &search.flows[i], error);
 	free(search.flows);
-	if (r >= 0)
-		daemon->shadowed = search.taken;
 	return r;
 }
 
@@ -254,8 +247,8 @@ int flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, struct 
 	if (r >= 0)
 		r = end_flows(daemon, search.flows, search.n_flows, true, error);
 	free(search.flows);
-	if (r >= 0)
-		r = end_shadows(daemon, addrs != NULL, error);
+	if (r >= 0 && !addrs) /* a port that is published or waited on anew is anybody's loss */
+		r = end_shadows(daemon, error);
 	return r < 0 ? r : (int)search.n_flows;
 }
 
