@@ -28,12 +28,18 @@ from netns import Namespace, veth
 CONNECT_PAUSE = 0.012  # from `network connect` to the carrier: there it is 200 ms and more
 DIE_PAUSE = 0.014  # from `die` to the end of the carrier: as there
 IMAGE = "sha256:" + "5" * 64
+SUBNET6 = ipaddress.ip_network("2600:d5::/64")
 
 
 def pause(seconds):
     """In steps of a millisecond, so that on a busy machine it takes longer, as all that a dockerd does would."""
     for _ in range(round(seconds * 1000)):
         time.sleep(0.001)
+
+
+def six_of(address):
+    """The IPv6 address of whoever has this one."""
+    return str(SUBNET6[int(address.rsplit(".", 1)[1])])
 
 
 class Commands:
@@ -67,7 +73,7 @@ class Container:
     def endpoint(self):
         mac = "02:42:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(self.address).packed)
         return {"Name": self.name, "EndpointID": self.id, "MacAddress": mac, "IPv4Address": f"{self.address}/24",
-                "IPv6Address": ""}
+                "IPv6Address": f"{six_of(self.address)}/64"}
 
     def summary(self, network):
         return {"Id": self.id, "Names": [f"/{self.name}"], "Image": "lab", "ImageID": IMAGE, "Created": 1, "Labels": {},
@@ -134,7 +140,7 @@ class FakeDocker:
     def __enter__(self):
         router = self.scene.router
         router.ip(f"link add {self.bridge} address 02:42:00:00:00:01 type bridge", f"addr add {self.gateway}/{self.subnet.prefixlen} dev {self.bridge}",
-                  f"link set {self.bridge} up")
+                  f"addr add {SUBNET6[1]}/64 dev {self.bridge} nodad", f"link set {self.bridge} up")
         self.commands[""] = Commands(router)
         self.server = Server(self.socket, Handler)
         self.server.fake = self
@@ -186,8 +192,9 @@ class FakeDocker:
         with self.lock:
             known = list(self.containers.values())
             if path == f"/networks/{self.network}":
-                return {"Name": self.bridge, "Id": self.network, "Driver": "bridge", "Internal": False,
-                        "IPAM": {"Config": [{"Subnet": str(self.subnet), "Gateway": self.gateway}]},
+                return {"Name": self.bridge, "Id": self.network, "Driver": "bridge", "Internal": False, "EnableIPv6": True,
+                        "IPAM": {"Config": [{"Subnet": str(self.subnet), "Gateway": self.gateway},
+                                            {"Subnet": str(SUBNET6), "Gateway": str(SUBNET6[1])}]},
                         "Containers": {one.id: one.endpoint() for one in known if one.listed},
                         "Options": {"com.docker.network.bridge.name": self.bridge}}
             if path == "/containers/json":
@@ -213,7 +220,9 @@ class FakeDocker:
             mac = Container(name, address, "").endpoint()["MacAddress"]
             # as if just asked for: the kernel asks once a second for an address that nobody has
             self.scene.router.ip(f"neigh replace {address} lladdr {mac} dev {self.bridge} nud permanent")
-            space.ip("link set eth0 down", f"link set eth0 address {mac}", f"addr add {address}/{self.subnet.prefixlen} dev eth0")
+            space.sysctl(ipv6__conf__eth0__keep_addr_on_down=1, ipv6__conf__eth0__accept_dad=0)
+            space.ip("link set eth0 down", f"link set eth0 address {mac}", f"addr add {address}/{self.subnet.prefixlen} dev eth0",
+                     f"addr add {six_of(address)}/64 dev eth0 nodad")
             self.commands[name] = Commands(space)
         return self.spaces[name]
 
@@ -233,7 +242,7 @@ class FakeDocker:
         self.tell("network", "connect", container)
         self.tell_kept(container)
         pause(CONNECT_PAUSE)
-        self.commands[name]("link set eth0 up", f"route add default via {self.gateway}")
+        self.commands[name]("link set eth0 up", f"route add default via {self.gateway}", f"route replace default via {SUBNET6[1]}")
         with self.lock:
             container.state = "running"
         container.started.set()

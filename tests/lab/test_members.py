@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from attacks import PUB4, SIX6, ask, connect, discover, echo, forged, protocol
+from attacks import PUB4, SIX6, ask, connect, discover, echo, forged, frame_udp, protocol
 from netns import Namespace, veth
-from probes import OPEN_WAIT, dns, talk, tcp, tcp_open
+from probes import OPEN_WAIT, dns, send_frame, talk, tcp, tcp_open, token, udp_arrived
 from scene import (GUEST4, HOST4, HOST6, INTERNET4, INTERNET6, IOT4, LAN4, LAN6, NEIGHBOUR4, NEIGHBOUR6, PRIVATE4, TRUSTED4,
                    TRUSTED6)
 from spr import BASE, Follow, SprError, merged
@@ -98,6 +98,38 @@ def test_disabled_closes_what_others_were_granted(stage, expect):
     for word in ("disabled", "quarantine"):
         stage.closed(grants, other, policies("pub", word, **entry))
         expect({name: (run, False) for name, run in paths.items()})
+
+
+def frames_heard(scene, source, address):
+    """How many of 40 frames from the guests' network to port 53 of this machine its services are given."""
+    make = frame_udp("guest", "guest0", source, address, 53)
+    before = udp_arrived(scene.router)
+    for _ in range(40):
+        send_frame(scene.guest, "eth0", make(scene, token()))
+    time.sleep(0.3)
+    return udp_arrived(scene.router) - before
+
+
+@pytest.mark.daemon_may_die
+@pytest.mark.parametrize("server,honest,liar", [(LAN4, "192.168.78.66", "10.66.0.5"), (LAN6, "2600:78::66", "2600:66::5")],
+                         ids=["IPv4", "IPv6"])
+def test_quarantine_is_no_way_in_for_forged_addresses(server, honest, liar, stage, base):
+    """The question that a quarantined member may ask has to come from where its address is."""
+    ranges = [f"{address}/{128 if ':' in address else 32}" for address in (honest, liar)]
+    path = f"{base.folder}/resolv.conf"
+    with open(path, encoding="ascii") as file:
+        kept = file.read()
+    try:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"nameserver {server}\n")
+        stage.closed({"rules": [{"name": "sick", "interface": "guest0", "source": ranges, "policies": ["quarantine"]}]})
+        stage.spr.restart()
+        assert frames_heard(base, honest, server) >= 40, "the control: a quarantined member may ask the resolver"
+        assert frames_heard(base, liar, server) < 20
+    finally:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(kept)
+        stage.spr.restart()
 
 
 def test_entry_replaces_network_default(stage, expect):

@@ -17,10 +17,10 @@ import pytest
 
 from attacks import PUB4, SIX6, connect
 from conftest import Stage
-from fake_docker import FakeDocker, pause
+from fake_docker import SUBNET6, FakeDocker, pause, six_of
 from faults import LIBRARY, Faults
 from probes import OPEN_WAIT, SLOW, Flood, talk, tcp_open, udp_arrived
-from scene import HOST4, INTERNET4, Scene
+from scene import HOST4, HOST6, INTERNET4, Scene
 from spr import SPRD, SprError, merged
 from test_faults import difference, in_kernel
 from test_lifecycle import flush_iptables, repair
@@ -431,10 +431,12 @@ def test_storm(name, storm):
 
 
 @pytest.mark.daemon_may_die
+@pytest.mark.parametrize("address", [REUSED4, six_of(REUSED4)], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("stops", [False, True], ids=["control", "stopped"])
-def test_nothing_waits_for_the_next_owner(storm, stops):
+def test_nothing_waits_for_the_next_owner(storm, stops, address):
     """Packets that were accepted for a container, and wait since nobody answers for its address, are not the next one's."""
     scene, spr = storm.scene, storm.spr
+    scene.neighbour.ip(f"route replace {SUBNET6} via {HOST6}")
     with FakeDocker(scene, "br-r", "172.30.45.0/24") as fake:
         spr.options, options = [*spr.options, "--docker", fake.socket], spr.options
         for name in ("first", "second"):
@@ -446,7 +448,7 @@ def test_nothing_waits_for_the_next_owner(storm, stops):
         fake.start("first")
         fake.commands["first"]("link set eth0 down")
         time.sleep(0.5)
-        with Flood(scene, "neighbour", REUSED4, 9999, 500):
+        with Flood(scene, "neighbour", address, 9999, 500):
             time.sleep(0.3)
         name = "second" if stops else "first"
         before = udp_arrived(fake.spaces[name])
