@@ -12,7 +12,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, f"{ROOT}/tests/lab")
 
-from netns import Namespace  # noqa: E402
+from netns import Namespace, Spaces  # noqa: E402
 
 import towns  # noqa: E402
 
@@ -20,7 +20,7 @@ import towns  # noqa: E402
 NUMBERS = {"lan0": 3, "eth0": 4, "br-0": 5}
 
 
-class Place:
+class Place(Spaces):
     """A context manager. `rules` are (command, lines) of others; `how` is what bench/rules does, None without spr."""
 
     def __init__(self, build, town, rules=(), how=None, granted=True):
@@ -44,15 +44,6 @@ class Place:
             self.close()
             raise
         return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def __getattr__(self, name):
-        spaces = self.__dict__.get("spaces", {})
-        if name in spaces:
-            return spaces[name]
-        raise AttributeError(name)
 
     def _wire(self):
         for space in self.spaces.values():

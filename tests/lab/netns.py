@@ -105,6 +105,19 @@ class Namespace:
         raise RuntimeError(f"{self.name}: {interface} has no link-local address")
 
 
+class Spaces:
+    """Namespaces by name, in `spaces`, which close() ends; a space is an attribute too."""
+
+    def __exit__(self, *_):
+        self.close()
+
+    def __getattr__(self, name):
+        spaces = self.__dict__.get("spaces", {})
+        if name in spaces:
+            return spaces[name]
+        raise AttributeError(name)
+
+
 def write_sysctl(path, value):
     with open(f"/proc/sys/net/{path}", "w", encoding="ascii") as file:
         file.write(f"{value}\n")

@@ -27,7 +27,7 @@ import time
 
 from engine import Docker, together
 from machine import Machine, drop_cgroups
-from netns import Namespace, veth
+from netns import Namespace, Spaces, veth
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -108,7 +108,7 @@ def die_on_signals():
         signal.signal(number, leave)
 
 
-class Scene:
+class Scene(Spaces):
     """
     A context manager. `br_netfilter`: whether iptables and inet rules see traffic inside a bridge. `docker`: True, False,
     or "later" for start_docker(). `nat`: whether the router masquerades its LAN, which starts connection tracking.
@@ -133,15 +133,6 @@ class Scene:
             self.close()
             raise
         return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def __getattr__(self, name):
-        spaces = self.__dict__.get("spaces", {})
-        if name in spaces:
-            return spaces[name]
-        raise AttributeError(name)
 
     def _build(self):
         self.folder = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
