@@ -13,31 +13,27 @@
 #include "policy/policy.h"
 
 #define ENGINE_MS 5000 /* to wait for */
+#define LOOK_MS 20
 #define SOMEBODY4 13 /* from the end of a network */
 
-/* The engine is listed once, by a loop of its own. */
+/* The engine is listed once, by a loop of its own. Its list may lack what an event came about meanwhile. */
 struct listing {
 	uv_loop_t loop;
 	uv_timer_t timer;
 	struct engine *engine;
+	unsigned looks;
 };
 
-static void listing_over(struct listing *listing)
+static void on_look(uv_timer_t *timer)
 {
-	uv_stop(&listing->loop);
-}
+	struct listing *listing = timer->data;
 
-static void on_late(uv_timer_t *timer)
-{
-	listing_over(timer->data);
+	if (engine_settled(listing->engine) || ++listing->looks * LOOK_MS >= ENGINE_MS)
+		uv_stop(&listing->loop);
 }
 
 static void on_changed(void *data)
 {
-	struct listing *listing = data;
-
-	if (listing->engine && engine_state(listing->engine) == ENGINE_CONNECTED)
-		listing_over(listing);
 }
 
 static int list_engine(struct audit *audit, const char *socket, struct error *error)
@@ -49,13 +45,13 @@ static int list_engine(struct audit *audit, const char *socket, struct error *er
 		return error_set(error, -r, "event loop: %s", uv_strerror(r));
 	uv_timer_init(&listing.loop, &listing.timer);
 	listing.timer.data = &listing;
-	uv_timer_start(&listing.timer, on_late, ENGINE_MS, 0);
 	r = engine_start(&docker_engine, &listing.loop, socket, audit->inventory, on_changed, &listing, &listing.engine,
 			 error);
-	if (r >= 0)
+	if (r >= 0) {
+		uv_timer_start(&listing.timer, on_look, LOOK_MS, LOOK_MS);
 		uv_run(&listing.loop, UV_RUN_DEFAULT);
-	if (r >= 0)
 		engine_stop(listing.engine);
+	}
 	uv_close((uv_handle_t *)&listing.timer, NULL);
 	uv_run(&listing.loop, UV_RUN_DEFAULT);
 	uv_loop_close(&listing.loop);

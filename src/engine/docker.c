@@ -519,10 +519,18 @@ static void docker_refresh(struct engine *engine, const char *bridge)
 	docker_pump(docker);
 }
 
+static bool docker_idle(const struct engine *engine)
+{
+	const struct docker *docker = engine->own;
+
+	return docker_track_idle(docker->track);
+}
+
 const struct engine_ops docker_engine = {
 	.name = "docker",
 	.socket = "/var/run/docker.sock",
 	.start = docker_start,
 	.stop = docker_stop,
 	.refresh = docker_refresh,
+	.idle = docker_idle,
 };

@@ -339,6 +339,14 @@ bool docker_track_listing(const struct docker_track *track)
 	return track->list.on;
 }
 
+bool docker_track_idle(const struct docker_track *track)
+{
+	for (const struct thing *thing = track->things; thing; thing = thing->hh.next)
+		if (thing->kind != THING_BINDINGS && (thing->queued || thing->asked || thing->again))
+			return false;
+	return !track->list.on;
+}
+
 void track_list_end(struct docker_track *track)
 {
 	docker_containers_free(track->list.found, track->list.n_found);

@@ -43,6 +43,11 @@ int docker_track_time(struct docker_track *track, uint64_t now);
 /* Begins a full list, or does nothing while one is under way. The inventory changes when all of it is there. */
 void docker_track_list(struct docker_track *track);
 bool docker_track_listing(const struct docker_track *track);
+/*
+ * Nothing is asked, or to be asked, but for DOCKER_ASK_BINDINGS: a list may end before, when an event overtook a part of
+ * it.
+ */
+bool docker_track_idle(const struct docker_track *track);
 
 /* The connection is gone: no answer will come. The inventory stays as it is. A list has to follow. */
 void docker_track_reset(struct docker_track *track);

@@ -49,6 +49,11 @@ void engine_refresh(struct engine *engine, const char *bridge)
 		engine->ops->refresh(engine, bridge);
 }
 
+bool engine_settled(const struct engine *engine)
+{
+	return engine->state == ENGINE_CONNECTED && engine->ops->idle(engine);
+}
+
 void engine_set_state(struct engine *engine, enum engine_state state, const struct error *problem)
 {
 	bool changed = engine->state != state;

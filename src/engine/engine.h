@@ -27,6 +27,7 @@ struct engine_ops {
 	int (*start)(struct engine *engine, struct error *error);
 	void (*stop)(struct engine *engine);
 	void (*refresh)(struct engine *engine, const char *bridge);
+	bool (*idle)(const struct engine *engine);
 };
 
 extern const struct engine_ops docker_engine;
@@ -43,6 +44,9 @@ void engine_stop(struct engine *engine);
  * asked again, now and a few times soon after (the port is there before the engine lists it). Cheap, and coalesced.
  */
 void engine_refresh(struct engine *engine, const char *bridge);
+
+/* Whether it is connected and nothing that was asked is unanswered: then all that there is is in the inventory. */
+bool engine_settled(const struct engine *engine);
 
 const char *engine_name(const struct engine *engine);
 const char *engine_socket(const struct engine *engine);

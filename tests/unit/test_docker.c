@@ -854,10 +854,13 @@ static void rename_overtakes(void **state)
 	question = next(fixture, DOCKER_ASK_CONTAINER, C1);
 	event(fixture, false, DOCKER_UPDATE, C1, "");
 	no_more(fixture); /* one at a time */
+	assert_false(docker_track_idle(fixture->track));
 	answer(fixture, &question, "[" CONTAINER(C1, "admin", "") "]");
 	assert_string_equal(inventory_container(fixture->inventory, C1)->name, "web");
+	assert_false(docker_track_idle(fixture->track)); /* no list is under way, and it is not all there */
 	ask(fixture, DOCKER_ASK_CONTAINER, C1, "[" CONTAINER(C1, "web2", "") "]");
 	assert_string_equal(inventory_container(fixture->inventory, C1)->name, "web2");
+	assert_true(docker_track_idle(fixture->track));
 	no_more(fixture);
 }
 
