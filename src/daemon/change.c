@@ -181,6 +181,8 @@ static void settled(struct change *change)
 		confirm_start(daemon, change->revision.confirm_by);
 	}
 	if (change->taken && change->describe) {
+		daemon_sync(
+			daemon); /* meanwhile others may have told something, of which the model does not know yet */
 		json_decref(change->result);
 		change->result = change->describe(daemon);
 	}
