@@ -99,8 +99,9 @@ static struct twin *open_twin(void)
 /* A packet to an interface's own MAC. */
 static struct frame packet(const char *from, const char *to, uint8_t proto, uint16_t port)
 {
-	static uint32_t number = 100;
+	static uint32_t number = 99;
 
+	number++;
 	return (struct frame){ .from_mac = { 2, 9, 0, 0, 0, 9 },
 			       .from = address(from),
 			       .to = address(to),
@@ -109,7 +110,7 @@ static struct frame packet(const char *from, const char *to, uint8_t proto, uint
 			       .from_port = (uint16_t)(20000 + number),
 			       .to_port = port,
 			       .tcp_flags = FRAME_SYN,
-			       .number = number++ };
+			       .number = number };
 }
 
 static struct twin_result shoot(struct twin *twin, const char *name, struct frame frame)
