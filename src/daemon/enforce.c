@@ -153,7 +153,7 @@ static bool open_waits(struct daemon *daemon)
 
 static int refresh(struct daemon *daemon, bool event, struct error *error)
 {
-	static const struct compile_options options;
+	const struct compile_options options = { .epoch = daemon->epoch };
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = NULL;
 	struct losers losers = { 0 };
 	int r = renew_model(daemon, error);
@@ -165,6 +165,8 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 		losers_find(&losers, daemon->ruleset, ruleset);
 		if (event && !losers.any && open_waits(daemon))
 			return 0;
+		if (losers.any || daemon->distrust)
+			ruleset_renew(ruleset, ++daemon->epoch);
 		r = write_ruleset(daemon, ruleset, error);
 		uv_update_time(&daemon->loop);
 		if (losers.any)
@@ -177,6 +179,7 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 	}
 	if (losers.any && daemon->ruleset)
 		forget_neighbours(daemon, daemon->ruleset, ruleset);
+	daemon->distrust = false;
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);
@@ -219,9 +222,11 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 		return daemon_refresh(daemon, error);
 	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
 	note_problem(daemon, r, error);
-	if (r >= 0 && changed)
-		log_warning("repair", "another program changed the tables of spr: put right");
-	return r;
+	if (r < 0 || !changed)
+		return r;
+	log_warning("repair", "another program changed the tables of spr: put right");
+	daemon->distrust = true;
+	return daemon_refresh(daemon, error);
 }
 
 int daemon_activate(struct daemon *daemon, struct error *error)

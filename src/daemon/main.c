@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -294,6 +295,8 @@ int main(int argc, char **argv)
 	uv_timer_init(&daemon.loop, &daemon.confirm);
 	daemon.confirm.data = &daemon;
 	daemon.since = time(NULL);
+	if (getrandom(&daemon.epoch, sizeof(daemon.epoch), 0) != sizeof(daemon.epoch))
+		daemon.epoch = (uint32_t)daemon.since;
 	daemon.inventory = inventory_new();
 	daemon.book = class_book_new(0);
 	if (daemon.inventory && daemon.book)

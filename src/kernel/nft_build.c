@@ -17,7 +17,13 @@
 
 #define TYPE_BITS 6 /* of a data type's number, in that of a concatenation */
 #define TYPE_VERDICT 0xffffff00u
-#define EXPR_CONCAT 13 /* nft's number of this kind of expression, in user data */
+/* nft's numbers of kinds of expressions, and of what it says of them, in user data */
+#define EXPR_META 9
+#define EXPR_CT 12
+#define EXPR_CONCAT 13
+#define UDATA_META_KEY 0
+#define UDATA_CT_KEY 0
+#define UDATA_CT_DIRECTION 1
 
 /* nft's numbers of the byte orders, in user data. */
 enum byte_order { ORDER_NONE, ORDER_HOST, ORDER_NETWORK };
@@ -160,6 +166,25 @@ static enum byte_order key_order(const struct set *set)
 	return ORDER_NETWORK;
 }
 
+/* A part of a key, for nft to print where its type has no name. */
+static bool put_typeof(struct nftnl_udata_buf *buffer, uint8_t number, enum field field)
+{
+	const struct field_info *info = field_info(field);
+	struct nftnl_udata *outer = nftnl_udata_nest_start(buffer, number), *inner;
+	bool ct = info->load == LOAD_CT, fits;
+
+	if (!ct && info->load != LOAD_META)
+		return false;
+	fits = nftnl_udata_put_u32(buffer, NFTNL_UDATA_SET_TYPEOF_EXPR, ct ? EXPR_CT : EXPR_META);
+	inner = nftnl_udata_nest_start(buffer, NFTNL_UDATA_SET_TYPEOF_DATA);
+	fits = fits && nftnl_udata_put_u32(buffer, ct ? UDATA_CT_KEY : UDATA_META_KEY, info->a);
+	if (ct)
+		fits = fits && nftnl_udata_put_u32(buffer, UDATA_CT_DIRECTION, info->b);
+	nftnl_udata_nest_end(buffer, inner);
+	nftnl_udata_nest_end(buffer, outer);
+	return fits;
+}
+
 /* What nft keeps with a set to print its elements. */
 static int set_user_data(struct nftnl_set *built, const struct set *set)
 {
@@ -178,6 +203,8 @@ static int set_user_data(struct nftnl_set *built, const struct set *set)
 
 		fits = fits && nftnl_udata_put_u32(buffer, NFTNL_UDATA_SET_TYPEOF_EXPR, EXPR_CONCAT);
 		inner = nftnl_udata_nest_start(buffer, NFTNL_UDATA_SET_TYPEOF_DATA);
+		for (size_t i = 0; i < set->n_fields && !set_has_types(set); i++)
+			fits = fits && put_typeof(buffer, (uint8_t)i, set->fields[i]);
 		nftnl_udata_nest_end(buffer, inner);
 		nftnl_udata_nest_end(buffer, outer);
 	}
@@ -195,7 +222,7 @@ static bool set_is_possible(const struct set *set)
 	if (set->n_fields == 0 || set->n_fields > STMT_FIELDS_MAX || set->key_size > KEY_MAX)
 		return false;
 	for (size_t i = 0; i < set->n_fields; i++)
-		if (!field_info(set->fields[i])->type)
+		if (!field_info(set->fields[i])->type_id)
 			return false;
 	return true;
 }

@@ -28,14 +28,14 @@
 #define PRIORITY_LEAVE -310
 #define PRIORITY_NAT 90
 
+#define PASSED_MAX 65536 /* connections that are known as let through; others are judged each time */
+
 #define LOG_RATE 100 /* a second, of one reason */
 #define LOG_RATE_SOURCE 5 /* of these, of one source */
 #define LOG_RATE_REST 20 /* of sources for which there is no room */
 
 #define NO_SYN_MASK 0x17 /* fin, syn, rst, ack */
 #define SYN 0x02
-#define FIB_LOCAL 2 /* RTN_LOCAL */
-#define FIB_BROADCAST 3 /* RTN_BROADCAST */
 #define DIALLED(set, address) PRIORITY_MAP(set, OIFNAME, address, L4PROTO, TH_DPORT, CT_PROTO_DST)
 #define CT_INVALID 1
 #define CT_ESTABLISHED 2
@@ -52,18 +52,17 @@ static const struct chain_text {
 	{ "guard", { NAME(IIFNAME, "lo"), ACCEPT } },
 	{ "guard", { IPV4, NET4(IP_DADDR, 127, 8), GOTO("drop-loopback") } },
 	{ "guard", { IPV4, NET4(IP_SADDR, 127, 8), GOTO("drop-loopback") } },
-	{ "guard", { IPV4, IS(IP_LSRR, 1), GOTO("drop-source-route") } },
-	{ "guard", { IPV4, IS(IP_SSRR, 1), GOTO("drop-source-route") } },
-	{ "guard",
-	  { IPV4, IS(FIB_DADDR_TYPE, FIB_BROADCAST), NOT(FIB_DADDR_IIF_TYPE, FIB_BROADCAST), GOTO("drop-broadcast") } },
-	/* what a host sends before it has an address, and what never leaves its link */
-	{ "guard", { IPV4, ANY4(IP_SADDR), PROTO(IPPROTO_UDP), IS(TH_SPORT, 68), IS(TH_DPORT, 67), ACCEPT } },
+	{ "guard", { IPV4, MASKED_NOT(IP_VIHL, 0x0f, 5), JUMP("guard-options") } },
 	{ "guard", { IPV6, JUMP("guard-ipv6") } },
-	{ "guard", { IN("bridges", IIFNAME), GOTO("guard-container") } },
-	{ "guard", { IN("muted_interfaces", IIFNAME), JUMP("guard-muted") } },
-	{ "guard", { IN("uplink_names", IIFNAME), GOTO("guard-uplink") } },
-	{ "guard", { IS(FIB_SADDR_IIF_OIF, 0), GOTO("drop-spoofed") } },
-	{ "guard", { ACCEPT } },
+	{ "guard", { VMAP("entrances", IIFNAME) } },
+	{ "guard", { GOTO("guard-other") } },
+
+	{ "guard-options", { IPV4, IS(IP_LSRR, 1), GOTO("drop-source-route") } },
+	{ "guard-options", { IPV4, IS(IP_SSRR, 1), GOTO("drop-source-route") } },
+
+	/* what a host sends before it has an address, and what never leaves its link */
+	{ "guard-unaddressed",
+	  { IPV4, ANY4(IP_SADDR), PROTO(IPPROTO_UDP), IS(TH_SPORT, 68), IS(TH_DPORT, 67), ACCEPT } },
 
 	{ "guard-ipv6", { IPV6, LOOPBACK6(IP6_DADDR), GOTO("drop-loopback") } },
 	{ "guard-ipv6", { IPV6, LOOPBACK6(IP6_SADDR), GOTO("drop-loopback") } },
@@ -71,19 +70,31 @@ static const struct chain_text {
 	{ "guard-ipv6", { IPV6, ANY6(IP6_SADDR), PROTO(IPPROTO_ICMPV6), IN("unaddressed", ICMPV6_TYPE), ACCEPT } },
 	{ "guard-ipv6", { IPV6, LINK_LOCAL6(IP6_SADDR), ACCEPT } },
 
+	{ "guard-uplink", { IPV4, ANY4(IP_SADDR), JUMP("guard-unaddressed") } },
 	{ "guard-uplink", { NOT_IN("uplinks", FIB_SADDR_OIF), GOTO("drop-spoofed") } },
 	{ "guard-uplink", { ACCEPT } },
 
-	{ "guard-container", { JUMP("source") } },
-	{ "guard-container", { IN("disabled", PRIORITY), GOTO("drop-disabled") } },
-	{ "guard-container", { IN("quarantined", PRIORITY), GOTO("guard-quarantine") } },
-	{ "guard-container", { IS(PRIORITY, NONE), GOTO("drop-unknown-source") } },
-	{ "guard-container", { SET_PRIORITY(NONE), ACCEPT } },
+	{ "guard-other", { IPV4, ANY4(IP_SADDR), JUMP("guard-unaddressed") } },
+	{ "guard-other", { IS(FIB_SADDR_IIF_OIF, 0), GOTO("drop-spoofed") } },
+	{ "guard-other", { ACCEPT } },
 
-	{ "guard-muted", { JUMP("source") } },
-	{ "guard-muted", { IN("disabled", PRIORITY), GOTO("drop-disabled") } },
-	{ "guard-muted", { IN("quarantined", PRIORITY), GOTO("guard-quarantine") } },
-	{ "guard-muted", { SET_PRIORITY(NONE) } },
+	{ "guard-container", { IPV4, PRIORITY_MAP("id4", IIFNAME, IP_SADDR), GOTO("guard-known") } },
+	{ "guard-container", { IPV6, PRIORITY_MAP("id6", IIFNAME, IP6_SADDR), GOTO("guard-known") } },
+	{ "guard-container", { JUMP("source") } },
+	{ "guard-container", { IS(PRIORITY, NONE), GOTO("drop-unknown-source") } },
+	{ "guard-container", { GOTO("guard-known") } },
+
+	{ "guard-known", { VMAP("muted", PRIORITY) } },
+	{ "guard-known", { SET_PRIORITY(NONE), ACCEPT } },
+
+	{ "guard-muted", { IPV4, ANY4(IP_SADDR), JUMP("guard-unaddressed") } },
+	{ "guard-muted", { JUMP("guard-mute") } },
+	{ "guard-muted", { IN("uplink_names", IIFNAME), GOTO("guard-uplink") } },
+	{ "guard-muted", { GOTO("guard-other") } },
+
+	{ "guard-mute", { JUMP("source") } },
+	{ "guard-mute", { VMAP("muted", PRIORITY) } },
+	{ "guard-mute", { SET_PRIORITY(NONE) } },
 
 	/* back to the caller: where it comes from is still to be looked at */
 	{ "guard-quarantine", { SET_PRIORITY(NONE) } },
@@ -93,40 +104,53 @@ static const struct chain_text {
 	  { IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO), IS(TH_DPORT, 53), RETURN } },
 	{ "guard-quarantine", { GOTO("drop-disabled") } },
 
-	{ "arrival", { NAME(IIFNAME, "lo"), ACCEPT } },
 	{ "arrival", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), ACCEPT } },
-	{ "arrival", { BITS(CT_STATE, CT_RELATED), JUMP("errors") } },
-	{ "arrival", { NOT(FIB_DADDR_TYPE, FIB_LOCAL), ACCEPT } },
-	{ "arrival", { IS(FIB_DADDR_IIF_TYPE, FIB_LOCAL), ACCEPT } },
-	{ "arrival",
+	{ "arrival", { VMAP("arrivals", FIB_DADDR_TYPE) } },
+	{ "arrival", { ACCEPT } },
+
+	{ "arrival-broadcast", { NAME(IIFNAME, "lo"), ACCEPT } },
+	{ "arrival-broadcast", { IS(FIB_DADDR_IIF_TYPE, FIB_BROADCAST), ACCEPT } },
+	{ "arrival-broadcast", { GOTO("drop-broadcast") } },
+
+	{ "arrival-local", { NAME(IIFNAME, "lo"), ACCEPT } },
+	{ "arrival-local", { BITS(CT_STATE, CT_RELATED), JUMP("errors") } },
+	{ "arrival-local", { IS(FIB_DADDR_IIF_TYPE, FIB_LOCAL), ACCEPT } },
+	{ "arrival-local",
 	  { NOT_IN("uplink_names", IIFNAME), IPV4, IN("resolver4", IP_DADDR), IN("dns_protos", L4PROTO),
 	    IS(TH_DPORT, 53), ACCEPT } },
-	{ "arrival",
+	{ "arrival-local",
 	  { NOT_IN("uplink_names", IIFNAME), IPV6, IN("resolver6", IP6_DADDR), IN("dns_protos", L4PROTO),
 	    IS(TH_DPORT, 53), ACCEPT } },
-	{ "arrival", { IPV4, IN("published4", L4PROTO, TH_DPORT), ACCEPT } },
-	{ "arrival", { IPV6, IN("published6", L4PROTO, TH_DPORT), ACCEPT } },
-	{ "arrival", { GOTO("drop-other-interface") } },
+	{ "arrival-local", { IPV4, IN("published4", L4PROTO, TH_DPORT), ACCEPT } },
+	{ "arrival-local", { IPV6, IN("published6", L4PROTO, TH_DPORT), ACCEPT } },
+	{ "arrival-local", { GOTO("drop-other-interface") } },
 
 	/* errors about a flow that is known */
 	{ "errors", { PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), ACCEPT } },
 	{ "errors", { PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), ACCEPT } },
 
-	{ "forward", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
-	{ "forward", { BITS(CT_STATE, CT_ESTABLISHED), IS(CT_DIRECTION, CT_REPLY), GOTO("accept-reply") } },
+	{ "forward", { BITS(CT_STATE, CT_ESTABLISHED), GOTO("forward-known") } },
 	{ "forward", { BITS(CT_STATE, CT_RELATED), JUMP("forward-errors") } },
-	{ "forward", { IN("kept", IIFNAME), IN("kept", OIFNAME), ACCEPT } },
-	{ "forward", { IN("alike", IIFNAME, OIFNAME), ACCEPT } },
-	{ "forward", { IPV6, PROTO(IPPROTO_ICMPV6), JUMP("forward-icmpv6") } },
-	{ "forward", { GOTO("judge") } },
+	{ "forward", { GOTO("forward-judge") } },
 
-	{ "forward-errors", { PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), GOTO("accept-reply") } },
-	{ "forward-errors", { PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), GOTO("accept-reply") } },
+	{ "forward-judge", { IN("kept", IIFNAME), IN("kept", OIFNAME), GOTO("left-alone") } },
+	{ "forward-judge", { IN("alike", IIFNAME, OIFNAME), GOTO("left-alone") } },
+	{ "forward-judge", { IPV6, PROTO(IPPROTO_ICMPV6), JUMP("forward-icmpv6") } },
+	{ "forward-judge", { GOTO("judge") } },
+
+	/* the bit is ours: whoever set it before us */
+	{ "left-alone", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
+	{ "left-alone", { ACCEPT } },
+
+	{ "forward-errors", { PROTO(IPPROTO_ICMP), IN("icmp_errors", ICMP_TYPE), GOTO("let-through") } },
+	{ "forward-errors", { PROTO(IPPROTO_ICMPV6), IN("icmpv6_errors", ICMPV6_TYPE), GOTO("let-through") } },
 
 	{ "forward-icmpv6",
-	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("neighbour", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("neighbour", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME),
+	    GOTO("left-alone") } },
 	{ "forward-icmpv6",
-	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME), ACCEPT } },
+	  { IPV6, PROTO(IPPROTO_ICMPV6), IN("listener", ICMPV6_TYPE), IN("same", IIFNAME, OIFNAME),
+	    GOTO("left-alone") } },
 
 	{ "input", { NAME(IIFNAME, "lo"), ACCEPT } },
 	/* this machine is never judged: what it still sends in an ended flow must not make it one of its own */
@@ -171,9 +195,13 @@ static const struct chain_text {
 	  { IPV6, IN(SET_ENDED6, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT),
 	    RENEW(SET_ENDED6, ENDED_SECONDS, IP6_SADDR, IP6_DADDR, L4PROTO, TH_SPORT), GOTO("drop-ended") } },
 	{ "judge", { BITS(CT_STATE, CT_INVALID | CT_NEW), JUMP("judge-first") } },
+	{ "judge", { IPV4, PRIORITY_MAP("id4", IIFNAME, IP_SADDR), GOTO("judge-class") } },
+	{ "judge", { IPV6, PRIORITY_MAP("id6", IIFNAME, IP6_SADDR), GOTO("judge-class") } },
 	{ "judge", { JUMP("source") } },
-	{ "judge", { VMAP("classes", PRIORITY) } },
-	{ "judge", { GOTO("drop-unknown-source") } },
+	{ "judge", { GOTO("judge-class") } },
+
+	{ "judge-class", { VMAP("classes", PRIORITY) } },
+	{ "judge-class", { GOTO("drop-unknown-source") } },
 
 	{ "judge-first", { BITS(CT_STATE, CT_INVALID), GOTO("drop-invalid") } },
 	{ "judge-first",
@@ -221,7 +249,7 @@ static const struct chain_text {
 	{ "zone", { IN("dns_protos", L4PROTO), NOT(TH_DPORT, 53), GOTO("accepted") } },
 	{ "zone", { NOT_IN("dns_protos", L4PROTO), GOTO("accepted") } },
 
-	{ "accept-reply", { SET_MARK, ACCEPT } },
+	{ "let-through", { SET_MARK, ACCEPT } },
 
 	/* what the kernel's forwarding set before us: rt_tos2priority() of net/ipv4/route.c, 0 but for these */
 	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x08), SET_PRIORITY(2) } },
@@ -229,11 +257,6 @@ static const struct chain_text {
 	{ "restore", { IPV4, MASKED(IP_DS, 0x18, 0x18), SET_PRIORITY(4) } },
 
 	{ "leave", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
-	{ "leave",
-	  { IN("guarded_bridges", OIFNAME), NOT(SKUID, 0), IS(CT_DIRECTION, CT_ORIGINAL), GOTO("drop-local-user") } },
-	{ "leave",
-	  { NAME(OIFNAME, "lo"), IN("guarded_ports", L4PROTO, TH_DPORT), NOT(SKUID, 0), IS(CT_DIRECTION, CT_ORIGINAL),
-	    GOTO("drop-local-user") } },
 };
 
 static const struct {
@@ -248,12 +271,21 @@ static const struct {
 	{ "input", HOOK_INPUT, PRIORITY_JUDGE, true },
 	{ "leave", HOOK_POSTROUTING, PRIORITY_LEAVE, false },
 	{ "source-ports", HOOK_POSTROUTING, PRIORITY_NAT, false, true },
+	{ "guard-options", HOOK_NONE, 0, false },
 	{ "guard-ipv6", HOOK_NONE, 0, false },
+	{ "guard-unaddressed", HOOK_NONE, 0, false },
 	{ "guard-uplink", HOOK_NONE, 0, false },
+	{ "guard-other", HOOK_NONE, 0, false },
 	{ "guard-container", HOOK_NONE, 0, false },
+	{ "guard-known", HOOK_NONE, 0, false },
 	{ "guard-muted", HOOK_NONE, 0, false },
+	{ "guard-mute", HOOK_NONE, 0, false },
 	{ "guard-quarantine", HOOK_NONE, 0, false },
+	{ "arrival-broadcast", HOOK_NONE, 0, false },
+	{ "arrival-local", HOOK_NONE, 0, false },
 	{ "errors", HOOK_NONE, 0, false },
+	{ "forward-known", HOOK_NONE, 0, false },
+	{ "forward-judge", HOOK_NONE, 0, false },
 	{ "forward-errors", HOOK_NONE, 0, false },
 	{ "forward-icmpv6", HOOK_NONE, 0, false },
 	{ "input-kept", HOOK_NONE, 0, false },
@@ -261,6 +293,7 @@ static const struct {
 	{ "input-lan", HOOK_NONE, 0, false },
 	{ "judge", HOOK_NONE, 0, false },
 	{ "judge-first", HOOK_NONE, 0, false },
+	{ "judge-class", HOOK_NONE, 0, false },
 	{ "source", HOOK_NONE, 0, false },
 	{ "target", HOOK_NONE, 0, false },
 	{ "target-host", HOOK_NONE, 0, false },
@@ -269,7 +302,8 @@ static const struct {
 	{ "zone", HOOK_NONE, 0, false },
 	{ "accepted", HOOK_NONE, 0, false },
 	{ "count", HOOK_NONE, 0, false },
-	{ "accept-reply", HOOK_NONE, 0, false },
+	{ "left-alone", HOOK_NONE, 0, false },
+	{ "let-through", HOOK_NONE, 0, false },
 	{ "restore", HOOK_NONE, 0, false },
 };
 
@@ -360,14 +394,55 @@ static int add_flow_limit(struct ruleset *ruleset, unsigned connections)
 	return r;
 }
 
+/* What processes of this machine may not open where only root may. */
+static int add_local_users(struct ruleset *ruleset, const struct model *model)
+{
+	if (model->policy->settings.local_users != LOCAL_USERS_ROOT)
+		return 0;
+	if (add(ruleset, "leave",
+		RULE(IN("guarded_bridges", OIFNAME), NOT(SKUID, 0), IS(CT_DIRECTION, CT_ORIGINAL),
+		     GOTO("drop-local-user"))) < 0)
+		return -ENOMEM;
+	return add(ruleset, "leave",
+		   RULE(NAME(OIFNAME, "lo"), IN("guarded_ports", L4PROTO, TH_DPORT), NOT(SKUID, 0),
+			IS(CT_DIRECTION, CT_ORIGINAL), GOTO("drop-local-user")));
+}
+
+/*
+ * A connection that was judged and let through is known for a minute, or until anything is taken away: the set's name
+ * is another one then, in the same transaction. What a packet adds by the rules from before goes into the old set.
+ */
+static int add_passed(struct ruleset *ruleset, const struct compile_options *options)
+{
+	static const enum field key[] = { FIELD_CT_ID, FIELD_IIFNAME, FIELD_OIFNAME };
+	const char *name = ruleset_string(ruleset, PASSED_NAME, options->epoch);
+	struct set *set = name ? ruleset_add_set(ruleset, name, DATA_NONE, key, ELEMENTSOF(key)) : NULL;
+
+	if (!set)
+		return -ENOMEM;
+	set->dynamic = set->timeout = true;
+	set->size = PASSED_MAX;
+	if (add(ruleset, "forward-known", RULE(IS(CT_DIRECTION, CT_REPLY), GOTO("let-through"))) < 0 ||
+	    add(ruleset, "forward-known", RULE(IN(name, CT_ID, IIFNAME, OIFNAME), GOTO("let-through"))) < 0 ||
+	    add(ruleset, "forward-known", RULE(GOTO("forward-judge"))) < 0)
+		return -ENOMEM;
+	return add(ruleset, "accepted",
+		   RULE(BITS(CT_STATE, CT_ESTABLISHED), NOT(OIF, 0),
+			RENEW(name, PASSED_SECONDS, CT_ID, IIFNAME, OIFNAME)));
+}
+
 /* What depends on a number of this machine: the limit of flows, and the class of the machine itself. */
-static int add_numbers(struct ruleset *ruleset, const struct model *model)
+static int add_numbers(struct ruleset *ruleset, const struct model *model, const struct compile_options *options)
 {
 	unsigned connections = model->policy->settings.connections;
 	int r = add_source_ports(ruleset, model);
 
+	if (r >= 0)
+		r = add_local_users(ruleset, model);
 	if (connections && r >= 0)
 		r = add_flow_limit(ruleset, connections);
+	if (r >= 0)
+		r = add_passed(ruleset, options);
 	if (r >= 0)
 		r = add(ruleset, "accepted", RULE(SET_PRIORITY(NONE)));
 	if (r >= 0)
@@ -394,7 +469,7 @@ int chains_fill(struct ruleset *ruleset, const struct model *model, const struct
 	for (size_t i = 0; i < ELEMENTSOF(texts); i++)
 		if (add(ruleset, texts[i].chain, texts[i].stmts) < 0)
 			return -ENOMEM;
-	if (add_numbers(ruleset, model) < 0)
+	if (add_numbers(ruleset, model, options) < 0)
 		return -ENOMEM;
 	return add_drops(ruleset, options);
 }

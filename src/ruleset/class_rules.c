@@ -178,9 +178,9 @@ static int put_class(struct ruleset *ruleset, const struct model *model, const s
 
 	if (class->zones & 1u << ZONE_HOST)
 		return 0; /* never a source */
-	if (class->policies & POLICY_DISABLED && put_class_number(ruleset, "disabled", class->number, NULL) < 0)
-		return -ENOMEM;
-	if (class->policies & POLICY_QUARANTINE && put_class_number(ruleset, "quarantined", class->number, NULL) < 0)
+	if (class->policies & (POLICY_DISABLED | POLICY_QUARANTINE) &&
+	    put_class_number(ruleset, "muted", class->number,
+			     class->policies & POLICY_DISABLED ? "drop-disabled" : "guard-quarantine") < 0)
 		return -ENOMEM;
 	snprintf(name, sizeof(name), "from-%u", class->number);
 	if (put_rights(ruleset, model, class, &sets) < 0 || add_class_chain(ruleset, name, class, &sets) < 0)

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "ruleset/stmt.h"
 #include "verdict/verdict.h"
 
 /* clang-format off */
@@ -29,6 +30,8 @@ static const struct set_row {
 	enum field fields[STMT_FIELDS_MAX];
 } rows[] = {
 	/* interfaces */
+	{ "entrances", DATA_VERDICT, PLAIN, 0, ONE(IIFNAME) }, /* how who sent it is known there */
+	{ "arrivals", DATA_VERDICT, PLAIN, 0, ONE(FIB_DADDR_TYPE) },
 	{ "bridges", DATA_NONE, PLAIN, 0, ONE(IIFNAME) }, /* of container networks */
 	{ "uplink_names", DATA_NONE, PLAIN, 0, ONE(IIFNAME) },
 	{ "uplinks", DATA_NONE, PLAIN, 0, ONE(FIB_SADDR_OIF) },
@@ -38,7 +41,6 @@ static const struct set_row {
 	{ "same", DATA_NONE, PLAIN, 0, TWO(IIFNAME, OIFNAME) }, /* inside a container network that lets them talk */
 	{ "limited", DATA_NONE, PLAIN, 0, ONE(IIFNAME) },
 	{ "masqueraded", DATA_NONE, INTERVAL, 0, TWO(IIFNAME, IP_SADDR) },
-	{ "muted_interfaces", DATA_NONE, PLAIN, 0, ONE(IIFNAME) },
 	/* who is where */
 	{ "id4", DATA_PRIORITY, PLAIN, 0, TWO(IIFNAME, IP_SADDR) },
 	{ "id6", DATA_PRIORITY, PLAIN, 0, TWO(IIFNAME, IP6_SADDR) },
@@ -59,8 +61,7 @@ static const struct set_row {
 	{ "dialled6", DATA_PRIORITY, PLAIN, 0, FIVE(OIFNAME, IP6_DADDR, L4PROTO, TH_DPORT, CT_PROTO_DST) },
 	/* classes */
 	{ "classes", DATA_VERDICT, PLAIN, 0, ONE(PRIORITY) },
-	{ "disabled", DATA_NONE, PLAIN, 0, ONE(PRIORITY) },
-	{ "quarantined", DATA_NONE, PLAIN, 0, ONE(PRIORITY) },
+	{ "muted", DATA_VERDICT, PLAIN, 0, ONE(PRIORITY) }, /* disabled, or in quarantine */
 	/* local users */
 	{ "guarded_bridges", DATA_NONE, PLAIN, 0, ONE(OIFNAME) },
 	{ "guarded_ports", DATA_NONE, PLAIN, 0, TWO(L4PROTO, TH_DPORT) },
@@ -154,6 +155,18 @@ static int put_name(struct ruleset *ruleset, const char *name, const char *inter
 	return 0;
 }
 
+static int put_entrance(struct ruleset *ruleset, const char *interface, const char *chain)
+{
+	struct set *set = ruleset_set(ruleset, "entrances");
+	struct element *element = set_add(set);
+
+	if (!element)
+		return -ENOMEM;
+	key_put_name(set, element->key, 0, interface);
+	snprintf(element->chain, sizeof(element->chain), "%s", chain);
+	return 0;
+}
+
 static int put_addr(struct ruleset *ruleset, const char *name, const struct addr *addr, uint32_t data)
 {
 	struct set *set = ruleset_set(ruleset, name);
@@ -212,6 +225,8 @@ static int put_bridge(struct ruleset *ruleset, const struct model *model, const 
 	int r = put_name(ruleset, "bridges", network->bridge);
 
 	if (r >= 0)
+		r = put_entrance(ruleset, network->bridge, "guard-container");
+	if (r >= 0)
 		r = put_name(ruleset, "limited", network->bridge);
 	if (r >= 0)
 		r = put_masqueraded(ruleset, network);
@@ -232,6 +247,8 @@ static int put_role(struct ruleset *ruleset, const struct model *model, const st
 		r = put_name(ruleset, "uplink_names", name);
 		if (r >= 0)
 			r = put_number(ruleset, "uplinks", role->interface->index);
+		if (r >= 0 && !role->network)
+			r = put_entrance(ruleset, name, "guard-uplink");
 		break;
 	case ROLE_LAN:
 		r = put_name(ruleset, "lans", name);
@@ -367,9 +384,29 @@ static int put_fronts(struct ruleset *ruleset, const struct model *model)
 	return r;
 }
 
+/* What is for an address of this machine, and what is for everybody on a link. */
+static int put_arrivals(struct ruleset *ruleset)
+{
+	static const struct {
+		uint32_t type;
+		const char *chain;
+	} arrivals[] = { { FIB_LOCAL, "arrival-local" }, { FIB_BROADCAST, "arrival-broadcast" } };
+	struct set *set = ruleset_set(ruleset, "arrivals");
+
+	for (size_t i = 0; i < ELEMENTSOF(arrivals); i++) {
+		struct element *element = set_add(set);
+
+		if (!element)
+			return -ENOMEM;
+		key_put_number(set, element->key, 0, arrivals[i].type);
+		snprintf(element->chain, sizeof(element->chain), "%s", arrivals[i].chain);
+	}
+	return 0;
+}
+
 static int put_constants(struct ruleset *ruleset)
 {
-	int r = 0;
+	int r = put_arrivals(ruleset);
 
 	for (size_t i = 0; i < ELEMENTSOF(constants) && r >= 0; i++)
 		r = put_number(ruleset, constants[i].set, constants[i].number);

@@ -8,6 +8,7 @@
 struct model;
 
 struct compile_options {
+	uint32_t epoch; /* of the set of connections that were let through, see ruleset_renew() */
 	bool log_all; /* tests: no limit on the log of drops */
 };
 
@@ -34,6 +35,8 @@ int put_ranges(struct ruleset *ruleset, const struct model *model);
 
 /* How long an ended flow stays silent: counted anew with each packet that tries. */
 #define ENDED_SECONDS 3600
+/* How long a connection is known as let through, before it is judged in full again. */
+#define PASSED_SECONDS 60
 
 #define LOG_GROUP 5391
 #define LOG_PREFIX "spr:"

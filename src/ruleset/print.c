@@ -60,7 +60,7 @@ static void print_number(FILE *file, enum field field, uint64_t value)
 		fputs(word, file);
 	else if (field == FIELD_PRIORITY)
 		fprintf(file, "%" PRIx64 ":%" PRIx64, value >> 16, value & 0xffff);
-	else if (field == FIELD_MARK || field == FIELD_TCP_FLAGS || field == FIELD_IP_DS)
+	else if (field == FIELD_MARK || field == FIELD_TCP_FLAGS || field == FIELD_IP_DS || field == FIELD_IP_VIHL)
 		fprintf(file, "0x%" PRIx64, value);
 	else
 		fprintf(file, "%" PRIu64, value);
@@ -288,9 +288,13 @@ static void print_set(FILE *file, const struct set *set)
 {
 	static const char *const data_types[] = { "", " : classid", " : verdict" };
 
-	fprintf(file, "\t%s %s {\n\t\ttype ", set->data == DATA_NONE ? "set" : "map", set->name);
+	bool named = set_has_types(set);
+
+	fprintf(file, "\t%s %s {\n\t\t%s ", set->data == DATA_NONE ? "set" : "map", set->name,
+		named ? "type" : "typeof");
 	for (size_t i = 0; i < set->n_fields; i++)
-		fprintf(file, "%s%s", i ? " . " : "", field_info(set->fields[i])->type);
+		fprintf(file, "%s%s", i ? " . " : "",
+			named ? field_info(set->fields[i])->type : field_info(set->fields[i])->text);
 	fprintf(file, "%s\n", data_types[set->data]);
 	if (set->size)
 		fprintf(file, "\t\tsize %u\n", set->size);

@@ -114,17 +114,33 @@ static bool is_muted(const struct part *part)
 	return false;
 }
 
-static int put_part(struct ruleset *ruleset, struct part *part)
+/* Who is muted is asked for before the way back; a container's bridge asks by itself. */
+static int put_muted(struct ruleset *ruleset, const struct part *part)
 {
 	const char *interface = part->model->locations[part->first].interface;
-	const char *maps[2] = { NULL, NULL };
-	struct set *muted = ruleset_set(ruleset, "muted_interfaces");
-	struct element *element = is_muted(part) ? set_add(muted) : NULL;
+	struct set *entrances = ruleset_set(ruleset, "entrances");
+	struct element *element = NULL;
 
-	if (is_muted(part) && !element)
+	if (!is_muted(part) || model_network(part->model, interface))
+		return 0;
+	for (size_t i = 0; i < entrances->n_elements && !element; i++)
+		if (strncmp((const char *)entrances->elements[i].key, interface, IFNAMSIZ) == 0)
+			element = &entrances->elements[i];
+	if (!element)
+		element = set_add(entrances);
+	if (!element)
 		return -ENOMEM;
-	if (element)
-		key_put_name(muted, element->key, 0, interface);
+	key_put_name(entrances, element->key, 0, interface);
+	snprintf(element->chain, sizeof(element->chain), "guard-muted");
+	return 0;
+}
+
+static int put_part(struct ruleset *ruleset, struct part *part)
+{
+	const char *maps[2] = { NULL, NULL };
+
+	if (put_muted(ruleset, part) < 0)
+		return -ENOMEM;
 	part_name(part);
 	if (put_map(ruleset, part, AF_INET, &maps[0]) < 0 || put_map(ruleset, part, AF_INET6, &maps[1]) < 0)
 		return -ENOMEM;

@@ -292,6 +292,30 @@ void ruleset_finish(struct ruleset *ruleset)
 		set_sort(&ruleset->sets[i]);
 }
 
+/* The name keeps its length and its place in the order, and rules have it from one string of the ruleset's. */
+void ruleset_renew(struct ruleset *ruleset, uint32_t epoch)
+{
+	for (size_t i = 0; i < ruleset->n_sets; i++)
+		if (set_is_passed(&ruleset->sets[i]))
+			snprintf(ruleset->sets[i].name, sizeof(ruleset->sets[i].name), PASSED_NAME, epoch);
+	for (size_t i = 0; i < ruleset->n_strings; i++)
+		if (strncmp(ruleset->strings[i], PASSED_NAME, PASSED_PREFIX) == 0)
+			snprintf(ruleset->strings[i], strlen(ruleset->strings[i]) + 1, PASSED_NAME, epoch);
+}
+
+bool set_has_types(const struct set *set)
+{
+	for (size_t i = 0; i < set->n_fields; i++)
+		if (!field_info(set->fields[i])->type)
+			return false;
+	return true;
+}
+
+bool set_is_passed(const struct set *set)
+{
+	return set->dynamic && strncmp(set->name, PASSED_NAME, PASSED_PREFIX) == 0;
+}
+
 static bool same_name(const char *a, const char *b)
 {
 	return a == b || (a && b && strcmp(a, b) == 0);

@@ -30,7 +30,8 @@ enum field {
 	FIELD_IP_DADDR,
 	FIELD_IP6_SADDR,
 	FIELD_IP6_DADDR,
-	FIELD_IP_DS, /* the second byte of the IPv4 header */
+	FIELD_IP_VIHL, /* the first byte of the IPv4 header: version and length */
+	FIELD_IP_DS, /* the second */
 	FIELD_IP6_HOPLIMIT,
 	FIELD_TH_SPORT,
 	FIELD_TH_DPORT,
@@ -41,6 +42,7 @@ enum field {
 	FIELD_CT_DIRECTION,
 	FIELD_CT_STATUS,
 	FIELD_CT_PROTO_DST, /* of the original direction */
+	FIELD_CT_ID, /* of a connection, as long as it lives */
 	FIELD_FIB_SADDR_OIF, /* index of the interface that leads back to the source, 0 without */
 	FIELD_FIB_SADDR_IIF_OIF, /* 1 when the way back to the source is the interface it came in by */
 	FIELD_FIB_SADDR_TYPE,
@@ -56,8 +58,8 @@ enum load { LOAD_META, LOAD_PAYLOAD, LOAD_CT, LOAD_FIB, LOAD_EXTHDR };
 
 struct field_info {
 	const char *text; /* as nft writes it in a rule */
-	const char *type; /* nft's name of its data type, NULL where no set may have it */
-	uint32_t type_id; /* nft's number of that type */
+	const char *type; /* nft's name of its data type, NULL without one: a set says "typeof" then */
+	uint32_t type_id; /* nft's number of that type, 0 where no set may have it */
 	uint8_t size; /* bytes */
 	bool host_order; /* integers of the machine's byte order */
 	enum load load;
@@ -203,6 +205,21 @@ void set_sort(struct set *set);
 
 /* The same for each set, and notes where names are; a ruleset is compared and written only after it. */
 void ruleset_finish(struct ruleset *ruleset);
+
+#define PASSED_NAME "passed-%08x"
+#define PASSED_PREFIX (sizeof("passed-") - 1)
+
+/*
+ * The set of connections that were let through gets another name, in the rules too: nothing that is in the kernel's counts any
+ * more. For a ruleset that takes something away, before it is written. Costs nothing that grows with the members.
+ */
+void ruleset_renew(struct ruleset *ruleset, uint32_t epoch);
+
+/* Whether nft has a name for the type of each field; else it knows them by the fields themselves. */
+bool set_has_types(const struct set *set);
+
+/* Whether it is that set, of whatever epoch. */
+bool set_is_passed(const struct set *set);
 
 /* As nft text that `nft -f` reads: "table inet NAME { ... }". */
 int ruleset_print(const struct ruleset *ruleset, const char *table, FILE *file);

@@ -6,6 +6,9 @@
 
 #define STMTS_MAX 8
 
+#define FIB_LOCAL 2 /* RTN_LOCAL */
+#define FIB_BROADCAST 3 /* RTN_BROADCAST */
+
 /* clang-format off */
 #define N_ARGS_(a, b, c, d, e, n, ...) n
 #define N_ARGS(...) N_ARGS_(__VA_ARGS__, 5, 4, 3, 2, 1)

@@ -23,7 +23,7 @@ static bool set_denies(const char *name)
 {
 	/* a newly published port takes what a service of this machine may have had */
 	return strncmp(name, "no-", 3) == 0 || strncmp(name, "wild", 4) == 0 || strncmp(name, "bound", 5) == 0 ||
-	       strcmp(name, "disabled") == 0 || strcmp(name, "quarantined") == 0;
+	       strcmp(name, "muted") == 0;
 }
 
 bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to)
@@ -184,10 +184,10 @@ static const struct {
 	bool of_class;
 	int (*lose)(bool add, const struct element *element, void *data);
 } kinds[] = {
-	{ "id4", false, lose_address },	     { "id6", false, lose_address },	 { "dialled4", false, lose_address },
-	{ "dialled6", false, lose_address }, { "classes", false, lose_number },	 { "no-", true, gain_denial },
-	{ "all-", true, lose_number },	     { "protos-", true, lose_number },	 { "ports-", true, lose_number },
-	{ "zones-", true, lose_number },     { "disabled", false, gain_number }, { "quarantined", false, gain_number },
+	{ "id4", false, lose_address },	     { "id6", false, lose_address },	{ "dialled4", false, lose_address },
+	{ "dialled6", false, lose_address }, { "classes", false, lose_number }, { "no-", true, gain_denial },
+	{ "all-", true, lose_number },	     { "protos-", true, lose_number },	{ "ports-", true, lose_number },
+	{ "zones-", true, lose_number },     { "muted", false, gain_number },
 };
 
 static int look_at_set(struct losers *losers, const struct set *from, const struct set *to)

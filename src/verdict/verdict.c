@@ -210,17 +210,17 @@ static bool is_muted(const struct model *model, const struct packet *packet, str
 /* Chain guard: true when it decided. */
 static bool guard(const struct model *model, const struct packet *packet, struct decision *ret)
 {
+	bool container = model_network(model, packet->in);
+
 	if (addr_is_loopback(&packet->dialled) || addr_is_loopback(&packet->from))
 		return drop(ret, REASON_LOOPBACK);
 	if (packet->source_routed)
 		return drop(ret, REASON_SOURCE_ROUTE);
-	if (is_foreign_broadcast(model->inventory, packet))
-		return drop(ret, REASON_BROADCAST);
-	if (is_unaddressed(packet))
+	if (is_unaddressed(packet) && (!container || packet->from.family == AF_INET6))
 		return false;
 	if (is_muted(model, packet, ret))
 		return true;
-	if (model_network(model, packet->in))
+	if (container)
 		return ret->from ? false : drop(ret, REASON_UNKNOWN_SOURCE);
 	if (has_role(model, packet->in, ROLE_UPLINK))
 		return leads_to_uplink(model, packet) ? false : drop(ret, REASON_SPOOFED);
@@ -246,12 +246,16 @@ static bool is_answer(const struct packet *packet)
 					       ONE_OF(packet->icmp_type, 1, 2, 3, 4);
 }
 
-/* Chain arrival: the strong host. */
+/* Chain arrival: a broadcast belongs to its own link, and an address to its own interface: the strong host. */
 static bool arrival(const struct model *model, const struct packet *packet, struct decision *ret)
 {
 	const struct interface *owner = interface_with(model->inventory, &packet->dialled);
 
-	if (is_answer(packet) || !owner || strcmp(owner->name, packet->in) == 0)
+	if (is_answer(packet))
+		return false;
+	if (is_foreign_broadcast(model->inventory, packet))
+		return drop(ret, REASON_BROADCAST);
+	if (!owner || strcmp(owner->name, packet->in) == 0)
 		return false;
 	if (packet->dialled.family == AF_INET6 && addr_is_link_local(&packet->dialled))
 		return false; /* on this link it is somebody else's */

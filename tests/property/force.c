@@ -71,8 +71,8 @@ static void force_clear(struct force *force)
 
 int force_change(struct force *force, const struct inventory *inventory, struct policy *policy, struct error *error)
 {
-	struct force next = { .nft = force->nft, .book = force->book, .policy = policy };
-	struct compile_options options = { .log_all = true };
+	struct force next = { .nft = force->nft, .book = force->book, .policy = policy, .epoch = force->epoch };
+	struct compile_options options = { .log_all = true, .epoch = force->epoch };
 	int r = policy_check(policy, error);
 
 	if (r >= 0)
@@ -81,6 +81,8 @@ int force_change(struct force *force, const struct inventory *inventory, struct 
 		r = ruleset_compile(next.model, &options, &next.ruleset, error);
 	if (r >= 0) {
 		fault_ruleset(next.ruleset);
+		if (!force->ruleset || ruleset_tightens(force->ruleset, next.ruleset))
+			ruleset_renew(next.ruleset, ++next.epoch);
 		r = nft_apply(next.nft, force->ruleset, next.ruleset, error);
 	}
 	if (r < 0) {

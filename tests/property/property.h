@@ -176,6 +176,7 @@ struct force {
 	struct policy *policy;
 	struct model *model;
 	struct ruleset *ruleset;
+	uint32_t epoch;
 };
 
 void force_open(struct force *force);

@@ -65,7 +65,8 @@ static const char *rule_of(char *line, char *chain, size_t size)
 /* Chains that only carry out what one before them decided. */
 static bool is_after(const char *chain)
 {
-	static const char *const after[] = { "accepted", "count", "restore", "accept-reply", "leave", "source-ports" };
+	static const char *const after[] = { "accepted",   "count", "restore",	   "let-through",
+					     "left-alone", "leave", "source-ports" };
 
 	if (strncmp(chain, "drop-", 5) == 0)
 		return true;
