@@ -83,7 +83,6 @@ struct daemon {
 	bool cut_again; /* ending flows failed in part */
 	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	uint32_t epoch; /* of what is known as let through: another one after each transaction that takes something away */
-	bool distrust; /* others wrote to our tables: what was let through meanwhile counts no more */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
 	struct flow *ended; /* flows that were ended: their other end is not heard, unless policy accepts it again */

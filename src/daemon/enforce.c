@@ -25,8 +25,20 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to)
 	return from > to; /* the clock went back: look at everything again */
 }
 
+/* What the kernel holds is made this. Where it is not that already, what was let through meanwhile counts no more. */
+static int repair_rules(struct daemon *daemon, struct ruleset *ruleset, bool *ret_changed, struct error *error)
+{
+	struct error difference = { 0 };
+
+	*ret_changed = false;
+	if (nft_compare(daemon->nft, ruleset, &difference) == 0)
+		return 0;
+	ruleset_renew(ruleset, ++daemon->epoch);
+	return nft_repair(daemon->nft, ruleset, ret_changed, error);
+}
+
 /* Writes the difference; what the kernel is not sure to hold is read back first. */
-static int write_ruleset(struct daemon *daemon, const struct ruleset *ruleset, struct error *error)
+static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct error *error)
 {
 	bool changed;
 
@@ -37,7 +49,7 @@ static int write_ruleset(struct daemon *daemon, const struct ruleset *ruleset, s
 			return r;
 		log_warning("enforce", "%s; reading back", error->text);
 	}
-	return nft_repair(daemon->nft, ruleset, &changed, error);
+	return repair_rules(daemon, ruleset, &changed, error);
 }
 
 static void note_problem(struct daemon *daemon, int r, const struct error *error)
@@ -165,7 +177,7 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 		losers_find(&losers, daemon->ruleset, ruleset);
 		if (event && !losers.any && open_waits(daemon))
 			return 0;
-		if (losers.any || daemon->distrust)
+		if (daemon->ruleset && losers.any)
 			ruleset_renew(ruleset, ++daemon->epoch);
 		r = write_ruleset(daemon, ruleset, error);
 		uv_update_time(&daemon->loop);
@@ -179,7 +191,6 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 	}
 	if (losers.any && daemon->ruleset)
 		forget_neighbours(daemon, daemon->ruleset, ruleset);
-	daemon->distrust = false;
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);
@@ -220,13 +231,11 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);
-	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
+	r = repair_rules(daemon, daemon->ruleset, &changed, error);
 	note_problem(daemon, r, error);
-	if (r < 0 || !changed)
-		return r;
-	log_warning("repair", "another program changed the tables of spr: put right");
-	daemon->distrust = true;
-	return daemon_refresh(daemon, error);
+	if (r >= 0 && changed)
+		log_warning("repair", "another program changed the tables of spr: put right");
+	return r;
 }
 
 int daemon_activate(struct daemon *daemon, struct error *error)

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -216,6 +215,9 @@ static int start(struct daemon *daemon, struct error *error)
 	r = nft_open(options->protection, &daemon->nft, error);
 	if (r < 0)
 		return r;
+	r = nft_epoch(daemon->nft, &daemon->epoch, error);
+	if (r < 0 && r != -ENOENT)
+		return r;
 	r = begin_with_policy(daemon, error);
 	if (r < 0)
 		return r;
@@ -295,8 +297,6 @@ int main(int argc, char **argv)
 	uv_timer_init(&daemon.loop, &daemon.confirm);
 	daemon.confirm.data = &daemon;
 	daemon.since = time(NULL);
-	if (getrandom(&daemon.epoch, sizeof(daemon.epoch), 0) != sizeof(daemon.epoch))
-		daemon.epoch = (uint32_t)daemon.since;
 	daemon.inventory = inventory_new();
 	daemon.book = class_book_new(0);
 	if (daemon.inventory && daemon.book)

@@ -224,3 +224,22 @@ int nft_compare(struct nft *nft, const struct ruleset *expected, struct error *e
 		r = compare_table(nft, &haves[i], expected, error);
 	return r;
 }
+
+int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error)
+{
+	_cleanup_(ruleset_freep) struct ruleset *nothing = ruleset_new(); /* so no elements are read */
+	_cleanup_haves_ struct nft_have haves[TABLES_MAX];
+	uint32_t generation;
+	int r;
+
+	haves_init(haves);
+	if (!nothing)
+		return error_memory(error);
+	r = nft_read(nft, nothing, haves, TABLES_MAX, &generation, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < haves[0].n_sets; i++)
+		if (sscanf(haves[0].sets[i].name, PASSED_NAME, ret) == 1)
+			return 0;
+	return error_set(error, ENOENT, "there is no set of what was let through");
+}
