@@ -6,6 +6,7 @@ Most tests let forbidden packets run against the machine every 50 us meanwhile, 
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import struct
@@ -282,6 +283,50 @@ def test_lc10_revoked_flow(source, address, port, grant, revoke, stage, up):
         assert talk(sock, OPEN_WAIT)
         stage.grant(revoke)
         assert dead(sock)
+
+
+def let_through(scene):
+    """The set of connections that were let through: its name, and how many are in it."""
+    text = scene.router.run("nft", "list", "table", "inet", "spr")
+    name, body = re.search(r"set (passed-\w+) \{\n(.*?)\n\t\}", text, re.S).groups()
+    return name, body.count("expires")
+
+
+@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)])
+def test_who_was_let_through_is_judged_again(who, address, stage, up):
+    """Once anything is taken away from anybody, nobody is known as let through; who lost nothing is, with the next packet."""
+    stage.grant(["allow", "upstream", f"container:{who}:9999/tcp"])
+    sock, _ = tcp_open(up.neighbour, address, 9999, OPEN_WAIT)
+    with sock:
+        assert talk(sock, OPEN_WAIT)
+        name, known = let_through(up)
+        assert known > 0
+        with container(up, "later"):
+            assert let_through(up) == (name, known), "who starts takes nothing away"
+        renewed, known = let_through(up)
+        assert renewed != name and known == 0
+        assert talk(sock, OPEN_WAIT)
+        assert let_through(up) == (renewed, 1)
+
+
+@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)])
+def test_who_was_let_through_stops_with_the_grant(who, address, stage, up):
+    """Of a connection that is known as let through, no packet arrives once the call that took its right away has returned."""
+    grant = ["allow", "upstream", f"container:{who}:9053/udp"]
+    for _ in range(5):
+        stage.grant(grant)
+        with Flood(up, "neighbour", address, 9053, 20) as flood:
+            until = time.monotonic() + OPEN_WAIT
+            while let_through(up)[1] == 0:
+                assert time.monotonic() < until, "an answered flow is not known"
+            before = udp_arrived(getattr(up, who))
+            time.sleep(0.1)
+            assert udp_arrived(getattr(up, who)) > before, "the control: granted packets arrive"
+            stage.grant([*grant, "--remove"])
+            before = udp_arrived(getattr(up, who))
+            time.sleep(0.2)
+            assert udp_arrived(getattr(up, who)) == before
+            assert flood.stop() > 1000
 
 
 def listen_to(sock, seconds):
