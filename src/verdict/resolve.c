@@ -13,7 +13,7 @@ static struct location *location_add(struct model *model, const char *interface,
 
 	if (!location)
 		return NULL;
-	snprintf(location->interface, sizeof(location->interface), "%s", interface);
+	memccpy(location->interface, interface, '\0', sizeof(location->interface) - 1);
 	location->range = *range;
 	location->rank = model->n_locations;
 	return location;
@@ -33,28 +33,42 @@ static const struct member *entry_of(const struct model *model, const struct net
 	return model_entry(model, MEMBER_NETWORK, network->name);
 }
 
-static int add_endpoint(struct model *model, const struct endpoint *endpoint)
+/* Most often that of the endpoint before. */
+static const struct network *network_of(const struct model *model, const struct endpoint *endpoint,
+					const struct network *last)
 {
-	const struct network *network = inventory_network(model->inventory, endpoint->network);
-	const struct addr *addrs[] = { &endpoint->ip4, &endpoint->ip6 };
-	const struct container *container;
+	if (last && strcmp(last->id, endpoint->network) == 0)
+		return last;
+	return inventory_network(model->inventory, endpoint->network);
+}
 
-	if (!network || !network->bridge[0])
+/* *network is that of the endpoint before, and then of this one. */
+static int add_endpoint(struct model *model, const struct endpoint *endpoint, const struct network **network)
+{
+	const struct addr *addrs[] = { &endpoint->ip4, &endpoint->ip6 };
+	const struct labelled *labelled;
+	const struct container *container;
+	const struct member *entry;
+
+	*network = network_of(model, endpoint, *network);
+	if (!*network || !(*network)->bridge[0])
 		return 0;
 	container = endpoint->container[0] ? inventory_container(model->inventory, endpoint->container) : NULL;
+	entry = entry_of(model, *network, container, endpoint);
+	labelled = container ? labelled_of(model, container) : NULL;
 	for (size_t i = 0; i < ELEMENTSOF(addrs); i++) {
 		struct location *location;
 
 		if (!addrs[i]->family)
 			continue;
-		location = location_add(model, network->bridge, &(struct range){ *addrs[i], *addrs[i] });
+		location = location_add(model, (*network)->bridge, &(struct range){ *addrs[i], *addrs[i] });
 		if (!location)
 			return -ENOMEM;
 		location->single = true;
-		location->network = network;
+		location->network = *network;
 		location->container = container;
-		location->entry = entry_of(model, network, container, endpoint);
-		location->labelled = container ? labelled_of(model, container) : NULL;
+		location->entry = entry;
+		location->labelled = labelled;
 		location->resolver = addr_compare(addrs[i], &model->resolver) == 0;
 	}
 	return 0;
@@ -192,10 +206,11 @@ static bool interface_done(const struct model *model, size_t rule)
 /* Single addresses first, then the ranges of one interface after the other: model_index() relies on it. */
 int locations_fill(struct model *model)
 {
+	const struct network *network = NULL;
 	int r = add_host_resolver(model);
 
 	for (size_t i = 0; i < model->inventory->n_endpoints && r >= 0; i++)
-		r = add_endpoint(model, &model->inventory->endpoints[i]);
+		r = add_endpoint(model, &model->inventory->endpoints[i], &network);
 	if (r >= 0)
 		r = add_host(model);
 	for (size_t i = 0; i < model->n_roles && r >= 0; i++)
