@@ -25,21 +25,13 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to)
 	return from > to; /* the clock went back: look at everything again */
 }
 
-/* What the kernel holds is made this. Where it is not that already, what was let through meanwhile counts no more. */
-static int repair_rules(struct daemon *daemon, struct ruleset *ruleset, bool *ret_changed, struct error *error)
-{
-	struct error difference = { 0 };
-
-	*ret_changed = false;
-	if (nft_compare(daemon->nft, ruleset, &difference) == 0)
-		return 0;
-	ruleset_renew(ruleset, ++daemon->epoch);
-	return nft_repair(daemon->nft, ruleset, ret_changed, error);
-}
-
-/* Writes the difference; what the kernel is not sure to hold is read back first. */
+/*
+ * Writes the difference; what the kernel is not sure to hold is read back first, and where it is not that already, what was
+ * let through meanwhile counts no more.
+ */
 static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct error *error)
 {
+	struct error difference = { 0 };
 	bool changed;
 
 	if (daemon->ruleset && !daemon->problem[0]) {
@@ -49,7 +41,10 @@ static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct 
 			return r;
 		log_warning("enforce", "%s; reading back", error->text);
 	}
-	return repair_rules(daemon, ruleset, &changed, error);
+	if (nft_compare(daemon->nft, ruleset, &difference) == 0)
+		return 0;
+	ruleset_renew(ruleset, ++daemon->epoch);
+	return nft_repair(daemon->nft, ruleset, &changed, error);
 }
 
 static void note_problem(struct daemon *daemon, int r, const struct error *error)
@@ -221,7 +216,8 @@ static int take_away(struct daemon *daemon, struct error *error)
 
 int daemon_repair(struct daemon *daemon, struct error *error)
 {
-	bool changed = false;
+	struct error difference = { 0 };
+	bool changed, found;
 	int r;
 
 	daemon->repair = false;
@@ -231,9 +227,12 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);
-	r = repair_rules(daemon, daemon->ruleset, &changed, error);
+	/* Also where it is put right already: others may have opened something and closed it again. */
+	found = nft_compare(daemon->nft, daemon->ruleset, &difference) < 0;
+	ruleset_renew(daemon->ruleset, ++daemon->epoch);
+	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
 	note_problem(daemon, r, error);
-	if (r >= 0 && changed)
+	if (r >= 0 && found)
 		log_warning("repair", "another program changed the tables of spr: put right");
 	return r;
 }

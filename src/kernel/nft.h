@@ -50,7 +50,7 @@ int nft_repair(struct nft *nft, const struct ruleset *to, bool *ret_changed, str
  */
 int nft_compare(struct nft *nft, const struct ruleset *expected, struct error *error);
 
-/* The epoch (ruleset_renew()) of what an earlier run left. -ENOENT: there is nothing of ours, or nothing that has one. */
+/* The epoch (ruleset_renew()) of what an earlier run left, the highest there is. -ENOENT: there is nothing of ours, or nothing that has one. */
 int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error);
 
 /* Removes every table of ours. */

@@ -229,7 +229,8 @@ int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error)
 {
 	_cleanup_(ruleset_freep) struct ruleset *nothing = ruleset_new(); /* so no elements are read */
 	_cleanup_haves_ struct nft_have haves[TABLES_MAX];
-	uint32_t generation;
+	uint32_t generation, epoch, highest = 0;
+	bool any = false;
 	int r;
 
 	haves_init(haves);
@@ -238,8 +239,14 @@ int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error)
 	r = nft_read(nft, nothing, haves, TABLES_MAX, &generation, error);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < haves[0].n_sets; i++)
-		if (sscanf(haves[0].sets[i].name, PASSED_NAME, ret) == 1)
-			return 0;
-	return error_set(error, ENOENT, "there is no set of what was let through");
+	for (size_t i = 0; i < TABLES_MAX; i++)
+		for (size_t k = 0; k < haves[i].n_sets; k++)
+			if (sscanf(haves[i].sets[k].name, PASSED_NAME, &epoch) == 1) {
+				highest = epoch > highest ? epoch : highest;
+				any = true;
+			}
+	if (!any)
+		return error_set(error, ENOENT, "there is no set of what was let through");
+	*ret = highest;
+	return 0;
 }

@@ -411,10 +411,13 @@ static int add_local_users(struct ruleset *ruleset, const struct model *model)
 /*
  * A connection that was judged and let through is known for a minute, or until anything is taken away: the set's name
  * is another one then, in the same transaction. What a packet adds by the rules from before goes into the old set.
+ * TCP and UDP only: what connection tracking knows no ports of is one connection for all of them, and behind an IPv6
+ * authentication header it sees another protocol than nft.
  */
 static int add_passed(struct ruleset *ruleset, const struct compile_options *options)
 {
 	static const enum field key[] = { FIELD_CT_ID, FIELD_IIFNAME, FIELD_OIFNAME };
+	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 	const char *name = ruleset_string(ruleset, PASSED_NAME, options->epoch);
 	struct set *set = name ? ruleset_add_set(ruleset, name, DATA_NONE, key, ELEMENTSOF(key)) : NULL;
 
@@ -422,12 +425,16 @@ static int add_passed(struct ruleset *ruleset, const struct compile_options *opt
 		return -ENOMEM;
 	set->dynamic = set->timeout = true;
 	set->size = PASSED_MAX;
-	if (add(ruleset, "forward-known", RULE(IS(CT_DIRECTION, CT_REPLY), GOTO("let-through"))) < 0 ||
-	    add(ruleset, "forward-known", RULE(IN(name, CT_ID, IIFNAME, OIFNAME), GOTO("let-through"))) < 0 ||
-	    add(ruleset, "forward-known", RULE(GOTO("forward-judge"))) < 0)
+	if (add(ruleset, "forward-known", RULE(IS(CT_DIRECTION, CT_REPLY), GOTO("let-through"))) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < ELEMENTSOF(protos); i++)
+		if (add(ruleset, "forward-known",
+			RULE(PROTO(protos[i]), IN(name, CT_ID, IIFNAME, OIFNAME), GOTO("let-through"))) < 0)
+			return -ENOMEM;
+	if (add(ruleset, "forward-known", RULE(GOTO("forward-judge"))) < 0)
 		return -ENOMEM;
 	return add(ruleset, "accepted",
-		   RULE(BITS(CT_STATE, CT_ESTABLISHED), NOT(OIF, 0),
+		   RULE(BITS(CT_STATE, CT_ESTABLISHED), NOT(OIF, 0), IN("dns_protos", L4PROTO),
 			RENEW(name, PASSED_SECONDS, CT_ID, IIFNAME, OIFNAME)));
 }
 

@@ -10,12 +10,58 @@
 
 /* What a change of the ruleset takes away, and from whom. */
 
-static int count_removed(bool add, const struct element *element, void *data)
+/* The last element that begins at a key or before it, or NULL. */
+static const struct element *element_before(const struct set *set, const uint8_t *key, size_t size)
 {
-	bool *removed = data;
+	size_t low = 0, high = set->n_elements;
 
-	if (!add)
-		*removed = true;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (memcmp(set->elements[middle].key, key, size) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low ? &set->elements[low - 1] : NULL;
+}
+
+/*
+ * Whether a new element of id4 or id6 takes an address out of a range behind the same interface: it had the rights of the
+ * range, and has its own now.
+ */
+static bool had_range(const struct ruleset *from, const struct set *set, const struct element *element)
+{
+	bool six = set->fields[1] == FIELD_IP6_SADDR;
+	const struct set *sources = ruleset_set(from, "sources"), *ranges;
+	const struct element *found = sources ? element_before(sources, element->key, IFNAMSIZ) : NULL;
+	char name[sizeof(set->name)];
+
+	if (!found || memcmp(found->key, element->key, IFNAMSIZ) != 0)
+		return false;
+	snprintf(name, sizeof(name), "range%d-%.24s", six ? 6 : 4, found->chain + strlen("source-"));
+	ranges = ruleset_set(from, name);
+	found = ranges ? element_before(ranges, element->key + key_offset(set, 1), six ? 16 : 4) : NULL;
+	return found && !found->end;
+}
+
+static bool is_identities(const struct set *set)
+{
+	return strcmp(set->name, "id4") == 0 || strcmp(set->name, "id6") == 0;
+}
+
+struct taking {
+	const struct ruleset *from;
+	const struct set *set;
+	bool any;
+};
+
+static int take(bool add, const struct element *element, void *data)
+{
+	struct taking *taking = data;
+
+	taking->any = taking->any || !add ||
+		      (is_identities(taking->set) && had_range(taking->from, taking->set, element));
 	return 0;
 }
 
@@ -30,12 +76,12 @@ bool ruleset_tightens(const struct ruleset *from, const struct ruleset *to)
 {
 	for (size_t i = 0; i < from->n_sets; i++) {
 		const struct set *now = ruleset_set(to, from->sets[i].name);
-		bool removed = false;
+		struct taking taking = { from, &from->sets[i], false };
 
 		if (!now || (set_denies(now->name) && now->n_elements != from->sets[i].n_elements))
 			return true;
-		set_diff(&from->sets[i], now, count_removed, &removed);
-		if (removed)
+		set_diff(&from->sets[i], now, take, &taking);
+		if (taking.any)
 			return true;
 	}
 	for (size_t i = 0; i < to->n_sets; i++)
@@ -121,10 +167,11 @@ static int lose_address(bool add, const struct element *element, void *data)
 {
 	struct losers *losers = data;
 	size_t at = key_offset(losers->set, 1);
-	struct addr *addr = add ? NULL : ARRAY_ADD(losers->addrs, losers->n_addrs);
+	struct addr *addr;
 
-	if (add)
+	if (add && !(is_identities(losers->set) && had_range(losers->from, losers->set, element)))
 		return 0;
+	addr = ARRAY_ADD(losers->addrs, losers->n_addrs);
 	if (!addr)
 		return -ENOMEM;
 	addr->family = losers->set->fields[1] == FIELD_IP6_SADDR || losers->set->fields[1] == FIELD_IP6_DADDR ?

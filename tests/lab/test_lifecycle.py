@@ -329,6 +329,43 @@ def test_who_was_let_through_stops_with_the_grant(who, address, stage, up):
             assert flood.stop() > 1000
 
 
+DCCP = 33
+
+
+@contextlib.contextmanager
+def raw(space, peer, proto):
+    with space.entered():
+        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, proto)
+    with sock:
+        sock.connect((peer, 0))
+        sock.settimeout(CLOSED_WAIT)
+        yield sock
+
+
+def ports_heard(sock):
+    """The target ports of all that arrives until it is quiet."""
+    ports = []
+    with contextlib.suppress(TimeoutError):
+        while True:
+            packet = sock.recv(2048)
+            ports.append(struct.unpack_from("!H", packet, (packet[0] & 15) * 4 + 2)[0])
+    return ports
+
+
+def test_who_was_let_through_by_one_port_is_not_by_another(stage, up):
+    """Of a protocol of which connection tracking may know no ports, all ports are one connection; each packet is judged all the same."""
+    stage.grant(["allow", "upstream", "container:pub:5001/dccp"])
+    with raw(up.neighbour, PUB4, DCCP) as client, raw(up.pub, NEIGHBOUR4, DCCP) as server:
+        for port in (22, 5001):
+            client.send(struct.pack("!HH12x", 4000, port))
+        assert ports_heard(server) == [5001]
+        server.send(struct.pack("!HH12x", 5001, 4000))
+        assert ports_heard(client) == [4000], "the control: it is answered"
+        for port in (5001, 5001, 22, 9999, 5001):
+            client.send(struct.pack("!HH12x", 4000, port))
+        assert ports_heard(server) == [5001, 5001, 5001]
+
+
 def listen_to(sock, seconds):
     """How many datagrams come in."""
     until, got = time.monotonic() + seconds, 0

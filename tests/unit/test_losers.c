@@ -48,6 +48,9 @@ static const char *const policies[] = {
 	"networks: [{name: media, policies: [wan], isolate: true}]",
 	"networks: [{name: back, policies: [lan_upstream]}]",
 	"rules: [{name: far, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\ncontainers: [{name: db, policies: [], groups: [g]}]",
+	/* a range within a container network, out of which a container takes its address */
+	"networks: [{name: back, policies: []}]\nrules: [{name: vms, interface: br-b, source: 172.30.2.0/24, policies: []}]\n"
+	"allow: [{from: 'rule:vms', to: web, ports: [80/tcp]}, {from: jelly, to: 'rule:vms', ports: [443/tcp]}]",
 };
 
 static bool accepts(const struct world *world, const struct location *from, const struct location *to, uint16_t port)
@@ -80,11 +83,11 @@ struct tally {
 	size_t changes, lost, listed; /* changes; packets that were accepted; changes with a list */
 };
 
-static void check(const struct world *before, const struct world *after, const struct addr *addrs, size_t n,
-		  struct tally *tally)
+/* Between all places that one of the two models, `model`, has. */
+static void check(const struct world *before, const struct world *after, const struct model *model,
+		  const struct addr *addrs, size_t n, struct tally *tally)
 {
 	static const uint16_t ports[] = { 80, 443, 8096 };
-	const struct model *model = before->model;
 
 	for (size_t i = 0; i < model->n_locations; i++)
 		for (size_t k = 0; k < model->n_locations * ELEMENTSOF(ports); k++) {
@@ -122,8 +125,8 @@ static void look_at(const char *const machine[2], const char *const policy[2], s
 	tally->listed += r;
 	if (r && !ruleset_tightens(rulesets[0], rulesets[1]))
 		assert_int_equal(n, 0);
-	if (r)
-		check(&worlds[0], &worlds[1], addrs ? addrs : &(struct addr){ 0 }, n, tally);
+	for (size_t i = 0; i < 2 && r; i++)
+		check(&worlds[0], &worlds[1], worlds[i].model, addrs ? addrs : &(struct addr){ 0 }, n, tally);
 	free(addrs);
 	for (size_t i = 0; i < 2; i++) {
 		ruleset_free(rulesets[i]);
