@@ -136,10 +136,11 @@ tables()
 	nft list tables | grep spr
 }
 
-# All rules, with the kernel's numbers for them: what was made anew has others. But not who owns a table.
+# All rules, with the kernel's numbers for them: what was made anew has others. But not who owns a table, nor who was let
+# through, which each run begins anew.
 rules()
 {
-	nft -s -a list ruleset | sed 's/packets [0-9]* bytes [0-9]*//; s/ progname .*//; /^\tflags /d'
+	nft -s -a list ruleset | sed '/^\t\(set passed-\|chain accepted\|chain forward-known\)/,/^\t}/d' | sed 's/packets [0-9]* bytes [0-9]*//; s/ progname .*//; /^\tflags /d'
 }
 
 daemon()

@@ -25,13 +25,9 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to)
 	return from > to; /* the clock went back: look at everything again */
 }
 
-/*
- * Writes the difference; what the kernel is not sure to hold is read back first, and where it is not that already, what was
- * let through meanwhile counts no more.
- */
+/* Writes the difference; what the kernel is not sure to hold is read back first, and what it let through counts no more. */
 static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct error *error)
 {
-	struct error difference = { 0 };
 	bool changed;
 
 	if (daemon->ruleset && !daemon->problem[0]) {
@@ -41,8 +37,6 @@ static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct 
 			return r;
 		log_warning("enforce", "%s; reading back", error->text);
 	}
-	if (nft_compare(daemon->nft, ruleset, &difference) == 0)
-		return 0;
 	ruleset_renew(ruleset, ++daemon->epoch);
 	return nft_repair(daemon->nft, ruleset, &changed, error);
 }

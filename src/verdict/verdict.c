@@ -251,11 +251,11 @@ static bool arrival(const struct model *model, const struct packet *packet, stru
 {
 	const struct interface *owner = interface_with(model->inventory, &packet->dialled);
 
-	if (is_answer(packet))
+	if (packet->flow == FLOW_REPLY)
 		return false;
 	if (is_foreign_broadcast(model->inventory, packet))
 		return drop(ret, REASON_BROADCAST);
-	if (!owner || strcmp(owner->name, packet->in) == 0)
+	if (is_answer(packet) || !owner || strcmp(owner->name, packet->in) == 0)
 		return false;
 	if (packet->dialled.family == AF_INET6 && addr_is_link_local(&packet->dialled))
 		return false; /* on this link it is somebody else's */

@@ -56,7 +56,7 @@ def in_kernel(scene):
         if not table.split()[-1].startswith("spr"):
             continue
         text = re.sub(r"counter packets \d+ bytes \d+", "counter", scene.router.run("nft", "list", *table.split()))
-        text = re.sub(r"(?m)^table .*$|\s*# progname.*$|^\}$", "", text)
+        text = re.sub(r"(?m)^table .*$|\s*# progname.*$|^\}$", "", re.sub(r"passed-\w+", "passed", text))
         blocks = [re.sub(r"\s*elements = \{[^}]*\}", "", block) if re.search(r"flags .*(timeout|dynamic)", block) else block
                   for block in text.split("\n\n")]
         texts.append("\n\n".join(sorted(re.sub(r"elements = \{([^}]*)\}", sort_elements, block).strip("\n ") for block in blocks)))
