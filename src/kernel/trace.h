@@ -25,6 +25,7 @@ struct trace_step {
 	char table[TRACE_NAME_MAX], chain[TRACE_NAME_MAX];
 	uint64_t rule; /* its handle; legacy: its number in the chain, from 1 */
 	bool drop; /* it ended here */
+	bool accept; /* a rule let it out of its base chain; legacy: not told */
 };
 
 /*

@@ -91,6 +91,7 @@ static bool parse_nft(const struct nlmsghdr *message, struct trace_step *ret)
 	verdict = step.kind == TRACE_POLICY ? number_of(table[NFTA_TRACE_POLICY]) :
 					      verdict_of(table[NFTA_TRACE_VERDICT]);
 	step.drop = verdict == NF_DROP;
+	step.accept = step.kind == TRACE_RULE && verdict == NF_ACCEPT;
 	*ret = step;
 	return true;
 }

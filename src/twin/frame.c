@@ -153,6 +153,8 @@ static size_t put_ip4(const struct frame *frame, uint32_t number, bool option, s
 	memcpy(at + 16, frame->to.bytes, 4);
 	if (option)
 		memcpy(at + 20, (uint8_t[]){ IPOPT_LSRR, 7, 4, 172, 30, 1, 10, 0 }, 8);
+	if (option && frame->hop.family == AF_INET)
+		memcpy(at + 23, frame->hop.bytes, 4);
 	put16(at + 10, fold(sum(0, at, header)));
 	return header;
 }

@@ -19,6 +19,7 @@ struct frame {
 	uint32_t number; /* in the header: IPv4 identification, IPv6 flow label. It stays when the packet is forwarded */
 	bool bad_sum;
 	bool source_routed; /* IPv4: an LSRR option; IPv6: a routing header of type 0 */
+	struct addr hop; /* that the option names; family 0: just some one */
 	const struct frame *about; /* what an ICMP error quotes: addresses and ports as that packet had them */
 };
 

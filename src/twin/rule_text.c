@@ -145,9 +145,33 @@ int rule_texts_of_iptables(const char *saved, const char *family, bool legacy, s
 	return r;
 }
 
+struct rule_text *rule_text_find(struct rule_text *texts, size_t n, const struct trace_step *step)
+{
+	for (size_t i = 0; i < n; i++)
+		if (texts[i].rule == step->rule && texts[i].legacy == step->legacy &&
+		    same_chain(&texts[i], twin_family_name(step->family), step->table, step->chain))
+			return &texts[i];
+	return NULL;
+}
+
+void rule_texts_cut(struct rule_text *texts, size_t *n, struct rule_text *text)
+{
+	struct rule_text gone = *text;
+
+	ARRAY_CUT(texts, *n, (size_t)(text - texts));
+	for (size_t i = 0; i < *n && gone.legacy; i++)
+		if (texts[i].legacy && texts[i].rule > gone.rule &&
+		    same_chain(&texts[i], gone.family, gone.table, gone.chain))
+			texts[i].rule--;
+	free(gone.family);
+	free(gone.table);
+	free(gone.chain);
+	free(gone.text);
+}
+
 int rule_texts_read(const struct rules *rules, struct rule_text **ret, size_t *ret_n, struct error *error)
 {
-	static const char *const list[] = { "nft", "-a", "-n", "-t", "list", "ruleset", NULL };
+	static const char *const list[] = { "nft", "-a", "-n", "-s", "-t", "list", "ruleset", NULL };
 	_cleanup_free_ char *listing = NULL;
 	struct rule_text *texts = NULL;
 	const char *saved, *family;

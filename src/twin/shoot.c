@@ -132,21 +132,38 @@ static void take_frame(struct flight *flight, const struct tap *tap, const uint8
 	flight->seen = true;
 }
 
+/* iptables-legacy tells no verdict: its text has it. */
+static bool accepts(const struct twin *twin, const struct trace_step *step)
+{
+	static const char target[] = " -j ACCEPT";
+	const struct rule_text *text;
+	size_t length;
+
+	if (!step->legacy || step->kind != TRACE_RULE)
+		return step->accept && strcmp(step->table, TWIN_TABLE) != 0;
+	text = rule_text_find(twin->texts, twin->n_texts, step);
+	length = text ? strlen(text->text) : 0;
+	return length >= strlen(target) && strcmp(text->text + length - strlen(target), target) == 0;
+}
+
 static void take_step(const struct trace_step *step, void *data)
 {
 	struct flight *flight = data;
+	struct twin_result *result = flight->result;
 
 	flight->seen = true;
-	flight->result->step = *step;
+	result->step = *step;
+	if (result->n_accepts < TWIN_ACCEPTS_MAX && accepts(flight->twin, step))
+		result->accepts[result->n_accepts++] = *step;
 	if (strcmp(step->table, TWIN_TABLE) != 0 || step->family == NFPROTO_BRIDGE)
 		return;
 	if (strcmp(step->chain, TWIN_LOCAL) == 0)
-		flight->result->local = true;
+		result->local = true;
 	if (strcmp(step->chain, PREROUTING_END) == 0)
 		flight->through = true;
 	/* What br_netfilter has sent through prerouting does not go through a second time: ip_sabotage_in(). */
 	if (flight->through && strcmp(step->chain, PREROUTING_BEGIN) == 0)
-		memcpy(flight->result->step.chain, PREROUTING_END, sizeof(PREROUTING_END));
+		memcpy(result->step.chain, PREROUTING_END, sizeof(PREROUTING_END));
 }
 
 static void read_tap(struct flight *flight, const struct tap *tap)
@@ -240,7 +257,7 @@ int twin_shoot(struct twin *twin, unsigned interface, const uint8_t *frame, size
 	return 0;
 }
 
-static const char *family_name(uint8_t family)
+const char *twin_family_name(uint8_t family)
 {
 	static const char *const names[] = {
 		[NFPROTO_INET] = "inet",     [NFPROTO_IPV4] = "ip",	  [NFPROTO_ARP] = "arp",
@@ -250,16 +267,15 @@ static const char *family_name(uint8_t family)
 	return family < ELEMENTSOF(names) && names[family] ? names[family] : "?";
 }
 
-static const char *text_of(const struct twin *twin, const struct trace_step *step)
+bool twin_rule_of(const struct twin *twin, const struct trace_step *step, struct twin_rule *ret)
 {
-	for (size_t i = 0; i < twin->n_texts; i++) {
-		const struct rule_text *text = &twin->texts[i];
+	const struct rule_text *text = step->kind == TRACE_RULE ? rule_text_find(twin->texts, twin->n_texts, step) :
+								  NULL;
 
-		if (text->rule == step->rule && text->legacy == step->legacy && strcmp(text->table, step->table) == 0 &&
-		    strcmp(text->chain, step->chain) == 0 && strcmp(text->family, family_name(step->family)) == 0)
-			return text->text;
-	}
-	return NULL;
+	if (!text)
+		return false;
+	*ret = (struct twin_rule){ text->family, text->table, text->chain, text->text, text->legacy };
+	return true;
 }
 
 /* What the kernel itself does between the ends of our checkpoints. */
@@ -285,7 +301,9 @@ static const char *kernel_reason(const struct twin_result *result)
 char *twin_say_end(const struct twin *twin, const struct twin_result *result)
 {
 	const struct trace_step *step = &result->step;
-	const char *text = step->kind == TRACE_RULE ? text_of(twin, step) : "its policy";
+	struct twin_rule rule;
+	bool known = twin_rule_of(twin, step, &rule);
+	const char *text = known ? rule.text : step->kind == TRACE_RULE ? "a rule" : "its policy";
 	char *said = NULL;
 
 	switch (result->end) {
@@ -297,7 +315,7 @@ char *twin_say_end(const struct twin *twin, const struct twin_result *result)
 		return strdup(kernel_reason(result));
 	case TWIN_RULE:
 		if (asprintf(&said, "%stable %s %s, chain %s: %s", step->legacy ? "iptables-legacy, " : "",
-			     family_name(step->family), step->table, step->chain, text ? text : "a rule") < 0)
+			     twin_family_name(step->family), step->table, step->chain, text) < 0)
 			return NULL;
 		return said;
 	}

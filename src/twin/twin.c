@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -189,7 +190,7 @@ static int build(struct twin *twin, const struct twin_options *options, const st
 }
 
 /* Into a new namespace; not a word is written before it is certain that it is another one. */
-static int enter_new(int home, struct error *error)
+static int enter_new(int home, int *ret_space, struct error *error)
 {
 	struct stat before, after;
 
@@ -199,6 +200,9 @@ static int enter_new(int home, struct error *error)
 		return error_set(error, errno, "cannot tell network namespaces apart: %s", strerror(errno));
 	if (before.st_ino == after.st_ino)
 		return error_set(error, ENOTUNIQ, "the new network namespace is the old one");
+	*ret_space = open(NAMESPACE, O_RDONLY | O_CLOEXEC);
+	if (*ret_space < 0)
+		return error_set(error, errno, "cannot open " NAMESPACE ": %s", strerror(errno));
 	return 0;
 }
 
@@ -212,7 +216,7 @@ int twin_open(const struct twin_options *options, struct twin **ret, struct erro
 
 	if (!twin)
 		return error_memory(error);
-	twin->poll = -1;
+	twin->poll = twin->space = -1;
 	if (geteuid() != 0)
 		return error_set(error, EPERM,
 				 "a twin of this machine needs root: it reads all rules and makes a network namespace");
@@ -224,7 +228,7 @@ int twin_open(const struct twin_options *options, struct twin **ret, struct erro
 	if (r >= 0)
 		r = rules_read(options, &rules, error);
 	if (r >= 0)
-		r = enter_new(home, error);
+		r = enter_new(home, &twin->space, error);
 	if (r >= 0)
 		r = build(twin, options, rules, settings, error);
 	if (setns(home, CLONE_NEWNET) < 0)
@@ -244,6 +248,8 @@ struct twin *twin_close(struct twin *twin)
 			close(twin->taps[i].fd);
 	if (twin->poll >= 0)
 		close(twin->poll);
+	if (twin->space >= 0)
+		close(twin->space);
 	for (size_t i = 0; i < twin->n_notes; i++)
 		free(twin->notes[i]);
 	trace_close(twin->trace);
@@ -260,6 +266,46 @@ struct twin *twin_close(struct twin *twin)
 int twin_forget(struct twin *twin, struct error *error)
 {
 	return conntrack_delete_all(twin->conntrack, error);
+}
+
+/* The caller is in the twin. */
+static int delete_rule(const struct rule_text *text, struct error *error)
+{
+	bool six = strcmp(text->family, "ip6") == 0;
+	char number[24], said[PROGRAM_SAID_MAX];
+	const char *const by_nft[] = { "nft",	    "delete", "rule", text->family, text->table,
+				       text->chain, "handle", number, NULL };
+	const char *const by_legacy[] = {
+		six ? "ip6tables-legacy" : "iptables-legacy", "-t", text->table, "-D", text->chain, number, NULL
+	};
+	_cleanup_free_ char *out = NULL;
+	size_t length;
+	int r;
+
+	snprintf(number, sizeof(number), "%" PRIu64, text->rule);
+	r = program_feed(text->legacy ? by_legacy : by_nft, NULL, &out, &length, said);
+	if (r < 0)
+		return error_set(error, -r, "cannot take the rule %s out of the twin: %s", text->text,
+				 *said ? said : strerror(-r));
+	return 0;
+}
+
+int twin_take_out(struct twin *twin, const struct trace_step *step, struct error *error)
+{
+	struct rule_text *text = rule_text_find(twin->texts, twin->n_texts, step);
+	_cleanup_close_ int home = open(NAMESPACE, O_RDONLY | O_CLOEXEC);
+	int r;
+
+	if (step->kind != TRACE_RULE || !text)
+		return error_set(error, ENOENT, "there is no such rule in the twin");
+	if (home < 0 || setns(twin->space, CLONE_NEWNET) < 0)
+		return error_set(error, errno, "cannot enter the twin: %s", strerror(errno));
+	r = delete_rule(text, error);
+	if (setns(home, CLONE_NEWNET) < 0)
+		return error_set(error, errno, "cannot come back from the twin: %s", strerror(errno));
+	if (r >= 0)
+		rule_texts_cut(twin->texts, &twin->n_texts, text);
+	return r;
 }
 
 const char *twin_interface_name(const struct twin *twin, unsigned interface)

@@ -40,6 +40,7 @@ struct twin_exit {
 };
 
 #define TWIN_EXITS_MAX 16
+#define TWIN_ACCEPTS_MAX 16
 
 enum twin_end {
 	TWIN_PASSED, /* it came out, or arrived at this machine */
@@ -54,6 +55,9 @@ struct twin_result {
 	struct twin_exit exits[TWIN_EXITS_MAX];
 	size_t n_exits;
 	struct trace_step step; /* the last one that is known; chain "" for none */
+	struct trace_step
+		accepts[TWIN_ACCEPTS_MAX]; /* rules that accepted it, each the rest of a base chain, in its order */
+	size_t n_accepts;
 	bool lost; /* steps are missing: the kernel had no room for them */
 };
 
@@ -71,6 +75,18 @@ int twin_forget(struct twin *twin, struct error *error);
  * kernel did. The caller's to free, NULL without memory.
  */
 char *twin_say_end(const struct twin *twin, const struct twin_result *result);
+
+/* A rule, as the tool of its table shows it. Borrowed from the twin, until a rule is taken out. */
+struct twin_rule {
+	const char *family, *table, *chain; /* "ip", "filter", "FORWARD" */
+	const char *text; /* "-A FORWARD -i eth0 -j ACCEPT", or as nft lists it */
+	bool legacy; /* of iptables-legacy */
+};
+/* False for a step that is no rule, or one whose text is not known. */
+bool twin_rule_of(const struct twin *twin, const struct trace_step *step, struct twin_rule *ret);
+
+/* Takes a rule out of the twin, so that the next frame shows what it did. The machine keeps it. */
+int twin_take_out(struct twin *twin, const struct trace_step *step, struct error *error);
 
 /* The name of an interface of the machine; "?" for none. */
 const char *twin_interface_name(const struct twin *twin, unsigned interface);

@@ -33,6 +33,7 @@ struct twin {
 	struct tap *taps;
 	size_t n_taps;
 	int poll; /* epoll of all taps */
+	int space; /* the namespace itself */
 	struct trace *trace;
 	struct nlsocket *neighbours;
 	struct conntrack *conntrack;
@@ -53,9 +54,16 @@ DEFINE_CLEANUP(struct rules *, rules_free)
 /* Into the namespace that the caller is in; what does not go becomes a note. */
 void rules_load(const struct rules *rules, mirror_note note, void *data);
 
+/* "ip" for NFPROTO_IPV4; "?" for what is none. */
+const char *twin_family_name(uint8_t family);
+
 /* Reads what the rules of the namespace that the caller is in look like. */
 int rule_texts_read(const struct rules *rules, struct rule_text **ret, size_t *ret_n, struct error *error);
 void rule_texts_free(struct rule_text *texts, size_t n);
+/* The text of a rule; NULL where it is not known. */
+struct rule_text *rule_text_find(struct rule_text *texts, size_t n, const struct trace_step *step);
+/* The rule is there no more: those behind it in a chain of iptables-legacy have other numbers then. */
+void rule_texts_cut(struct rule_text *texts, size_t *n, struct rule_text *text);
 
 /* What tools say, taken apart; for rule_texts_read() and its tests. -ENOMEM. */
 int rule_texts_of_nft(const char *listing, struct rule_text **texts, size_t *n);

@@ -178,8 +178,7 @@ static void test_drops_are_named(void **state)
 	struct frame other;
 
 	result = shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, 98));
-	assert_ends(twin, &result, TWIN_RULE,
-		    "table inet q, chain f: udp dport 98 counter packets 0 bytes 0 drop comment \"bad\"");
+	assert_ends(twin, &result, TWIN_RULE, "table inet q, chain f: udp dport 98 counter drop comment \"bad\"");
 	result = shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, 96));
 	assert_ends(twin, &result, TWIN_RULE,
 		    "table ip filter, chain FORWARD: -A FORWARD -p udp -m udp --dport 96 -m recent");
@@ -229,6 +228,59 @@ static void test_lower_layer(void **state)
 		    "iptables-legacy, table ip filter, chain odd: -A odd -p udp -m udp --dport 95 -j DROP");
 	result = shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, 94));
 	assert_int_equal(result.end, TWIN_PASSED);
+}
+
+static bool accepted_by(const struct twin *twin, const struct twin_result *result, const char *text, size_t *ret)
+{
+	struct twin_rule rule;
+
+	for (size_t i = 0; i < result->n_accepts; i++)
+		if (twin_rule_of(twin, &result->accepts[i], &rule) && strcmp(rule.text, text) == 0) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
+/* Who let a packet through is told, and what happens without him. */
+static void test_who_accepted(void **state)
+{
+	static const struct {
+		const char *before, *rule, *after, *then;
+	} cases[] = {
+		{ "iptables-nft -I FORWARD 1 -p udp -m udp --dport 96 -j ACCEPT",
+		  "-A FORWARD -p udp -m udp --dport 96 -j ACCEPT", "iptables-nft -D FORWARD 1",
+		  "table ip filter, chain FORWARD: -A FORWARD -p udp -m udp --dport 96 -m recent" },
+		{ "iptables-legacy -A FORWARD -p udp --dport 97 -j ACCEPT; iptables-legacy -A FORWARD -p udp --dport 96 -j RETURN; "
+		  "iptables-legacy -A FORWARD -p udp --dport 97 -j REJECT; iptables-nft -I FORWARD 1 -p udp --dport 96 -j ACCEPT",
+		  "-A FORWARD -p udp -m udp --dport 97 -j ACCEPT", "iptables-legacy -F; iptables-nft -D FORWARD 1",
+		  "iptables-legacy, table ip filter, chain FORWARD: -A FORWARD -p udp -m udp --dport 97 -j REJECT" },
+		{ "nft 'insert rule inet q f udp dport 98 counter accept'", "udp dport 98 counter accept",
+		  "nft flush chain inet q f; nft 'add rule inet q f udp dport 98 counter drop comment \"bad\"'",
+		  "table inet q, chain f: udp dport 98 counter drop" },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		uint16_t port = (uint16_t[]){ 96, 97, 98 }[i];
+		_cleanup_(twin_closep) struct twin *twin = NULL;
+		struct twin_result result;
+		struct error error = { 0 };
+		size_t which = 0;
+
+		sh(cases[i].before);
+		twin = open_twin();
+		sh(cases[i].after);
+		result = shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, port));
+		assert_int_equal(result.end, TWIN_PASSED);
+		assert_true(accepted_by(twin, &result, cases[i].rule, &which));
+		assert_int_equal(twin_take_out(twin, &result.accepts[which], &error), 0);
+		result = shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, port));
+		assert_ends(twin, &result, TWIN_RULE, cases[i].then);
+		result = shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, 93));
+		assert_int_equal(result.end, TWIN_PASSED);
+		assert_false(accepted_by(twin, &result, cases[i].rule, &which));
+		assert_int_equal(twin_take_out(twin, &result.step, &error), -ENOENT);
+	}
 }
 
 static void test_machine_stays_as_it_is(void **state)
@@ -368,6 +420,7 @@ int main(void)
 		cmocka_unit_test(test_drops_are_named),
 		cmocka_unit_test(test_connections),
 		cmocka_unit_test(test_lower_layer),
+		cmocka_unit_test(test_who_accepted),
 		cmocka_unit_test(test_machine_stays_as_it_is),
 		cmocka_unit_test(test_lacks_are_told),
 		cmocka_unit_test(test_needs_root),
