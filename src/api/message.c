@@ -81,22 +81,6 @@ int message_print(const char *key, json_t *value, char **ret, size_t *ret_length
 	return 0;
 }
 
-json_t *json_text(const char *text)
-{
-	json_t *json = json_string(text);
-	_cleanup_free_ char *ascii = NULL;
-
-	if (json)
-		return json;
-	ascii = strdup(text);
-	if (!ascii)
-		return NULL;
-	for (char *c = ascii; *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	return json_string(ascii);
-}
-
 json_t *error_to_json(const struct error *error)
 {
 	const char *code = strerrorname_np(error->code);

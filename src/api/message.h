@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/error.h"
+#include "base/json.h"
 
 #define _cleanup_json_ _cleanup_(json_decrefp)
 
@@ -31,8 +32,5 @@ json_t *error_to_json(const struct error *error);
 
 /* The error in such an object; fills *error and returns its negative code, never 0. */
 int error_from_json(const json_t *json, struct error *error);
-
-/* Text as JSON; bytes that are not UTF-8 become '?'. NULL without memory. */
-json_t *json_text(const char *text);
 
 #endif

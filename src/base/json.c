@@ -5,8 +5,10 @@
 #include <setjmp.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/array.h"
+#include "base/cleanup.h"
 
 /*
  * Jansson's reader does not look whether there was memory for the next character of a text: it loses that one, and may
@@ -93,4 +95,18 @@ char *json_write(const json_t *json, size_t flags)
 	text = json_dumps(json, flags);
 	task_end(&this, true);
 	return text;
+}
+
+json_t *json_text(const char *text)
+{
+	json_t *json = text ? json_string(text) : json_null();
+	_cleanup_free_ char *copy = NULL;
+
+	if (json || !text)
+		return json;
+	copy = strdup(text);
+	for (char *c = copy; c && *c; c++)
+		if (*c & 0x80)
+			*c = '?';
+	return copy ? json_string(copy) : NULL;
 }

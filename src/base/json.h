@@ -13,4 +13,7 @@ int json_read(const char *text, size_t length, size_t flags, json_t **ret, json_
 /* As json_dumps(): the caller's to free. NULL without memory, and never a text that lacks something. */
 char *json_write(const json_t *json, size_t flags);
 
+/* A text from outside, which may be no UTF-8: what is none becomes "?". null for NULL; NULL without memory. */
+json_t *json_text(const char *text);
+
 #endif

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "api/client.h"
+#include "engine/engine.h"
+#include "inventory/inventory.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 
@@ -24,9 +26,24 @@ int status_ask(const char *socket, json_t **ret)
 	return api_client_call(client, request, ret, &error);
 }
 
+/* What Docker says of its networks. Where it does not answer, that is a finding and no failure. */
+static const struct inventory *ask_docker(const json_t *status, struct inventory *inventory)
+{
+	const char *told = json_string_value(json_object_get(json_object_get(status, "engine"), "socket"));
+	const char *path = told ? told : docker_engine.socket;
+	struct error error = { 0 };
+	bool whole = false;
+
+	if (!inventory || access(path, R_OK | W_OK) < 0 ||
+	    engine_list(&docker_engine, path, inventory, &whole, &error) < 0)
+		return NULL;
+	return whole ? inventory : NULL;
+}
+
 int doctor_local(const struct command *command, json_t **ret_result, struct error *error)
 {
 	_cleanup_(json_decrefp) json_t *status = NULL;
+	_cleanup_(inventory_freep) struct inventory *inventory = inventory_new();
 	const char *folder = command->options[OPTION_STATE_DIR];
 	struct doctor doctor = { .root = "",
 				 .state_folder = folder ? folder : STATE_FOLDER,
@@ -38,6 +55,7 @@ int doctor_local(const struct command *command, json_t **ret_result, struct erro
 		return error_set(error, EINVAL, "--state-dir: '%s' does not begin with '/'", folder);
 	doctor.status_error = status_ask(doctor.socket, &status);
 	doctor.status = status;
+	doctor.inventory = ask_docker(status, inventory);
 	return doctor_run(&doctor, ret_result, error);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "doctor/exam.h"
+#include "inventory/inventory.h"
 #include "ruleset/compile.h"
 
 /* How Docker is set up: its file, its command line, its environment. */
@@ -193,6 +194,87 @@ void check_docker_raw(struct exam *exam)
 		      RAW_VARIABLE
 		      " is set: Docker's own rules against direct access to containers are off; while spr is "
 		      "down, nothing closes them");
+}
+
+/* Options of a network by which Docker's own rules leave it open. */
+#define GATEWAY_MODE "com.docker.network.bridge.gateway_mode_ipv"
+#define TRUSTED "com.docker.network.bridge.trusted_host_interfaces"
+
+static bool is_unprotected(const struct network *network)
+{
+	return network->gateway4 == GATEWAY_UNPROTECTED || network->gateway6 == GATEWAY_UNPROTECTED;
+}
+
+static bool is_routed(const struct network *network)
+{
+	return network->gateway4 == GATEWAY_ROUTED || network->gateway6 == GATEWAY_ROUTED;
+}
+
+static bool trusts_somebody(const struct network *network)
+{
+	return network->trusts;
+}
+
+static const struct network_option {
+	bool (*has)(const struct network *network);
+	const char *keys[2], *value; /* as in default-network-opts; NULL: any value */
+	const char *text, *fix;
+} network_options[] = {
+	{ is_unprotected,
+	  { GATEWAY_MODE "4", GATEWAY_MODE "6" },
+	  "nat-unprotected",
+	  "Docker closes nothing there (gateway mode nat-unprotected): whoever finds a way reaches all ports of the "
+	  "containers, published or not; while spr is down, nothing closes them",
+	  "make the network again without " GATEWAY_MODE "4 and 6=nat-unprotected" },
+	{ is_routed,
+	  { GATEWAY_MODE "4", GATEWAY_MODE "6" },
+	  "routed",
+	  "Docker lets others reach published ports there by the containers' own addresses, and ping them (gateway mode "
+	  "routed): while spr is down, nothing closes them",
+	  "nothing to do while spr is up; else make the network again without " GATEWAY_MODE "4 and 6=routed" },
+	{ trusts_somebody,
+	  { TRUSTED, TRUSTED },
+	  NULL,
+	  "Docker lets interfaces that are named as trusted reach the containers there by their own addresses: while spr is "
+	  "down, nothing closes them",
+	  "make the network again without " TRUSTED },
+};
+
+/* Whether networks that are made from now on will have it. */
+static bool is_default(const struct docker *docker, const struct network_option *option)
+{
+	const json_t *defaults = json_object_get(json_object_get(docker->file, "default-network-opts"), "bridge");
+
+	for (size_t i = 0; i < ELEMENTSOF(option->keys); i++) {
+		const char *value = json_string_value(json_object_get(defaults, option->keys[i]));
+
+		if (value && *value && (!option->value || strcmp(value, option->value) == 0))
+			return true;
+	}
+	return false;
+}
+
+void check_docker_networks(struct exam *exam)
+{
+	const struct inventory *inventory = exam->doctor->inventory;
+	_cleanup_free_ const struct network **networks = inventory ? inventory_networks_sorted(inventory) : NULL;
+	_cleanup_docker_ struct docker docker = { 0 };
+
+	docker_read(exam, &docker);
+	if (!networks && docker.process)
+		unchecked(exam, "Docker, which knows the options of its networks, did not answer");
+	for (size_t i = 0; i < ELEMENTSOF(network_options); i++) {
+		const struct network_option *option = &network_options[i];
+		struct names names = { 0 };
+
+		for (size_t k = 0; networks && k < inventory->n_networks; k++)
+			if (option->has(networks[k]))
+				names_add(&names, networks[k]->name);
+		if (is_default(&docker, option))
+			names_add(&names, "(every new one: default-network-opts)");
+		if (names.n)
+			found(exam, SEVERITY_NOTICE, option->fix, "network %s: %s", names.text, option->text);
+	}
 }
 
 static bool is_loopback(const char *host)

@@ -37,6 +37,7 @@ static const struct check checks[] = {
 	{ "docker-settings", "Docker's settings keep its own rules", SEVERITY_NOTICE, 0, check_docker_settings },
 	{ "docker-backend", "Docker accepts what spr accepts", SEVERITY_WARNING, 0, check_docker_backend },
 	{ "docker-raw", "Docker's rules in raw are on", SEVERITY_NOTICE, CHECK_ROOT, check_docker_raw },
+	{ "docker-networks", "no network of Docker is left open by its options", SEVERITY_NOTICE, 0, check_docker_networks },
 	{ "docker-tcp", "Docker does not listen on TCP without certificates", SEVERITY_CRITICAL, 0, check_docker_tcp },
 	{ "docker-socket", "Docker's socket is for root and its group", SEVERITY_CRITICAL, 0, check_docker_socket },
 	{ "docker-version", "Docker leaves to spr what spr opens", SEVERITY_NOTICE, 0, check_docker_version },

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "kernel/nft.h"
 
+struct inventory;
 struct nft_seen;
 
 /* How bad a finding is; the order is that of the report, from its end. */
@@ -50,8 +51,13 @@ struct doctor {
 	bool privileged; /* root: else what needs it is "not checked" */
 	const json_t *status; /* what sprd says of itself; NULL when it did not answer, and then */
 	int status_error; /* why: a negative errno */
+	const struct inventory
+		*inventory; /* what Docker says of its networks; NULL where it was not asked, or did not answer */
 	const struct doctor_system *system;
 };
+
+/* Whether a rule, as iptables saves it or as nft lists it, is the one that accepts what spr accepted. */
+bool doctor_accepts_ours(const char *rule);
 
 /*
  * Makes all checks; nothing is written or changed anywhere. The report is the caller's: {"findings": [{"id", "severity",

@@ -10,23 +10,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/json.h"
+
 #define FOUND_MAX 20 /* findings of one check: the rest is counted */
 #define ENTRIES_MAX 65536 /* of one folder */
-
-/* Text from outside may be no UTF-8. */
-static json_t *text_json(const char *text)
-{
-	json_t *json = text ? json_string(text) : json_null();
-	_cleanup_free_ char *copy = NULL;
-
-	if (json || !text)
-		return json;
-	copy = strdup(text);
-	for (char *c = copy; c && *c; c++)
-		if (*c & 0x80)
-			*c = '?';
-	return copy ? json_string(copy) : NULL;
-}
 
 static void keep(struct exam *exam, enum severity severity, const char *text, const char *fix)
 {
@@ -34,8 +21,8 @@ static void keep(struct exam *exam, enum severity severity, const char *text, co
 
 	if (!finding || json_object_set_new(finding, "id", json_string(exam->check->id)) < 0 ||
 	    json_object_set_new(finding, "severity", json_string(severity_name(severity))) < 0 ||
-	    json_object_set_new(finding, "text", text_json(text)) < 0 ||
-	    json_object_set_new(finding, "fix", text_json(fix)) < 0) {
+	    json_object_set_new(finding, "text", json_text(text)) < 0 ||
+	    json_object_set_new(finding, "fix", json_text(fix)) < 0) {
 		json_decref(finding);
 		exam->no_memory = true;
 		return;

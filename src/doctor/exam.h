@@ -110,6 +110,7 @@ void check_other_firewall(struct exam *exam);
 void check_docker_settings(struct exam *exam);
 void check_docker_backend(struct exam *exam);
 void check_docker_raw(struct exam *exam);
+void check_docker_networks(struct exam *exam);
 void check_docker_tcp(struct exam *exam);
 void check_docker_socket(struct exam *exam);
 void check_docker_version(struct exam *exam);

@@ -227,12 +227,13 @@ void check_iptables_both(struct exam *exam)
 		      "kind only");
 }
 
-static bool accepts_ours(const char *line)
+bool doctor_accepts_ours(const char *rule)
 {
-	char mark[64];
+	char saved[64], listed[64];
 
-	snprintf(mark, sizeof(mark), "--mark 0x%x/0x%x", ACCEPT_BIT, ACCEPT_BIT);
-	return strstr(line, mark) && strstr(line, "-j ACCEPT");
+	snprintf(saved, sizeof(saved), "--mark 0x%x/0x%x", ACCEPT_BIT, ACCEPT_BIT);
+	snprintf(listed, sizeof(listed), "mark & 0x%08x == 0x%08x", ACCEPT_BIT, ACCEPT_BIT);
+	return (strstr(rule, saved) && strstr(rule, "-j ACCEPT")) || (strstr(rule, listed) && strstr(rule, "accept"));
 }
 
 enum docker_user { NO_DOCKER, NO_CHAIN, NO_RULE, RULE_THERE };
@@ -245,7 +246,7 @@ static enum docker_user docker_user_state(char *listing)
 	while ((line = next_line(&rest))) {
 		enum docker_user is = NO_DOCKER;
 
-		if (strncmp(line, "-A DOCKER-USER ", 15) == 0 && accepts_ours(line))
+		if (strncmp(line, "-A DOCKER-USER ", 15) == 0 && doctor_accepts_ours(line))
 			is = RULE_THERE;
 		else if (strncmp(line, ":DOCKER-USER ", 13) == 0)
 			is = NO_RULE;

@@ -265,6 +265,22 @@ static bool is_masqueraded(const json_t *options)
 	return !mode || !*mode || strncmp(mode, "nat", strlen("nat")) == 0;
 }
 
+static enum gateway_mode get_gateway_mode(const json_t *options, const char *key)
+{
+	static const char *const modes[] = {
+		[GATEWAY_NAT] = "nat",
+		[GATEWAY_UNPROTECTED] = "nat-unprotected",
+		[GATEWAY_ROUTED] = "routed",
+		[GATEWAY_ISOLATED] = "isolated",
+	};
+	const char *mode = get_text(options, key);
+
+	for (size_t i = 0; mode && i < ELEMENTSOF(modes); i++)
+		if (strcmp(mode, modes[i]) == 0)
+			return (enum gateway_mode)i;
+	return GATEWAY_NAT;
+}
+
 static void get_bridge(const json_t *options, struct network *network)
 {
 	const char *name = get_text(options, "com.docker.network.bridge.name");
@@ -283,6 +299,7 @@ static int get_network(const json_t *json, struct network *network)
 {
 	const json_t *options = json_object_get(json, "Options"), *pool;
 	const json_t *pools = json_object_get(json_object_get(json, "IPAM"), "Config");
+	const char *trusted;
 	size_t i;
 
 	network->engine = strdup(ENGINE);
@@ -295,6 +312,10 @@ static int get_network(const json_t *json, struct network *network)
 	network->icc = !json_object_get(options, "com.docker.network.bridge.enable_icc") ||
 		       option_true(get_text(options, "com.docker.network.bridge.enable_icc"));
 	network->masquerade = is_masqueraded(options) && !network->internal;
+	network->gateway4 = get_gateway_mode(options, "com.docker.network.bridge.gateway_mode_ipv4");
+	network->gateway6 = get_gateway_mode(options, "com.docker.network.bridge.gateway_mode_ipv6");
+	trusted = get_text(options, "com.docker.network.bridge.trusted_host_interfaces");
+	network->trusts = trusted && *trusted;
 	get_bridge(options, network);
 	json_array_foreach(pools, i, pool)
 		if (get_pool(pool, network) < 0)

@@ -48,6 +48,13 @@ void engine_refresh(struct engine *engine, const char *bridge);
 /* Whether it is connected and nothing that was asked is unanswered: then all that there is is in the inventory. */
 bool engine_settled(const struct engine *engine);
 
+/*
+ * Asks an engine once, with a loop of its own, and puts what there is into the inventory. It waits some seconds at most:
+ * *ret_whole says whether all was answered by then.
+ */
+int engine_list(const struct engine_ops *ops, const char *socket, struct inventory *inventory, bool *ret_whole,
+		struct error *error);
+
 const char *engine_name(const struct engine *engine);
 const char *engine_socket(const struct engine *engine);
 enum engine_state engine_state(const struct engine *engine);

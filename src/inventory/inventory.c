@@ -546,7 +546,8 @@ void container_clear(struct container *container)
 bool network_equal(const struct network *a, const struct network *b)
 {
 	if (a->n_subnets != b->n_subnets || a->n_gateways != b->n_gateways || a->internal != b->internal ||
-	    a->icc != b->icc || a->masquerade != b->masquerade || strcmp(a->bridge, b->bridge) != 0)
+	    a->icc != b->icc || a->masquerade != b->masquerade || a->gateway4 != b->gateway4 ||
+	    a->gateway6 != b->gateway6 || a->trusts != b->trusts || strcmp(a->bridge, b->bridge) != 0)
 		return false;
 	for (size_t i = 0; i < a->n_subnets; i++)
 		if (addr_compare(&a->subnets[i].addr, &b->subnets[i].addr) != 0 ||

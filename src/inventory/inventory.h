@@ -30,6 +30,14 @@ struct route {
 	uint32_t table;
 };
 
+/* What the engine's rules do for a network, in one family. */
+enum gateway_mode {
+	GATEWAY_NAT, /* it translates, and closes what is not published */
+	GATEWAY_UNPROTECTED, /* it translates, and closes nothing */
+	GATEWAY_ROUTED, /* it does not translate: what is published is reached by the containers' own addresses */
+	GATEWAY_ISOLATED, /* this machine has no address there */
+};
+
 struct network {
 	char *engine; /* "docker" */
 	char *id;
@@ -42,6 +50,8 @@ struct network {
 	size_t n_gateways;
 	bool internal;
 	bool icc; /* false: the engine isolates its containers from each other */
+	enum gateway_mode gateway4, gateway6;
+	bool trusts; /* the engine lets some interfaces of this machine reach its containers' own addresses */
 	bool masquerade; /* what leaves it by another interface gets this machine's address (IPv4) */
 };
 
@@ -140,6 +150,15 @@ void inventory_drop_container(struct inventory *inventory, const char *engine,
 void inventory_cut_endpoint(struct inventory *inventory, size_t i); /* the last one takes its place */
 void inventory_drop_endpoints(struct inventory *inventory, const char *network,
 			      const char *container); /* either may be NULL: any */
+
+/*
+ * Pointers to all that there is, in an order that does not depend on when it was seen: by name; endpoints by address. For
+ * the caller to free, good as long as look-ups are. NULL without memory.
+ */
+const struct interface **inventory_interfaces_sorted(const struct inventory *inventory);
+const struct network **inventory_networks_sorted(const struct inventory *inventory);
+const struct endpoint **inventory_endpoints_sorted(const struct inventory *inventory);
+const struct container **inventory_containers_sorted(const struct inventory *inventory);
 
 void interface_clear(struct interface *interface);
 void network_clear(struct network *network);

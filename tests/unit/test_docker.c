@@ -115,6 +115,40 @@ static void network_bridge_names(void **state)
 	}
 }
 
+/* Options by which Docker leaves a network open; what it does not know is as if it were not there. */
+static void network_openness(void **state)
+{
+#define MODE "com.docker.network.bridge.gateway_mode_ipv"
+	static const struct {
+		const char *options;
+		enum gateway_mode four, six;
+		bool trusts;
+	} cases[] = {
+		{ "{}", GATEWAY_NAT, GATEWAY_NAT, false },
+		{ "null", GATEWAY_NAT, GATEWAY_NAT, false },
+		{ "{\"" MODE "4\":\"nat-unprotected\"}", GATEWAY_UNPROTECTED, GATEWAY_NAT, false },
+		{ "{\"" MODE "6\":\"nat-unprotected\",\"" MODE "4\":\"nat\"}", GATEWAY_NAT, GATEWAY_UNPROTECTED,
+		  false },
+		{ "{\"" MODE "6\":\"routed\",\"" MODE "4\":\"isolated\"}", GATEWAY_ISOLATED, GATEWAY_ROUTED, false },
+		{ "{\"" MODE "4\":\"NAT-UNPROTECTED\",\"" MODE "6\":7}", GATEWAY_NAT, GATEWAY_NAT, false },
+		{ "{\"com.docker.network.bridge.trusted_host_interfaces\":\"eth1:eth2\"}", GATEWAY_NAT, GATEWAY_NAT,
+		  true },
+		{ "{\"com.docker.network.bridge.trusted_host_interfaces\":\"\"}", GATEWAY_NAT, GATEWAY_NAT, false },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		_cleanup_(docker_network_clear) struct docker_network network = { 0 };
+		char text[500];
+
+		snprintf(text, sizeof(text), "{\"Id\":\"" N1 "\",\"Name\":\"n\",\"Driver\":\"bridge\",\"Options\":%s}",
+			 cases[i].options);
+		assert_int_equal(parse_network(text, &network), 0);
+		assert_int_equal(network.network.gateway4, cases[i].four);
+		assert_int_equal(network.network.gateway6, cases[i].six);
+		assert_int_equal(network.network.trusts, cases[i].trusts);
+	}
+}
+
 /* Docker's own NAT of what leaves a network: `internal` and a mode without NAT have none. */
 static void network_masquerade(void **state)
 {
@@ -1110,6 +1144,7 @@ int main(void)
 		cmocka_unit_test(network_whole),
 		cmocka_unit_test(network_bridge_names),
 		cmocka_unit_test(network_masquerade),
+		cmocka_unit_test(network_openness),
 		cmocka_unit_test(network_hostile),
 		cmocka_unit_test(network_refused),
 		cmocka_unit_test(names_checked),

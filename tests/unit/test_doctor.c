@@ -18,6 +18,7 @@
 #include "base/program.h"
 #include "doctor/doctor.h"
 #include "doctor/exam.h"
+#include "inventory/inventory.h"
 
 /*
  * A machine on which every check finds nothing, made of files and of answers; and what a case changes of it.
@@ -37,6 +38,8 @@ struct machine {
 	time_t now;
 	bool synchronised;
 	struct statfs space;
+	struct network network; /* the one that Docker has */
+	bool silent; /* Docker does not answer */
 };
 
 #define UP                                                                                                                    \
@@ -50,6 +53,7 @@ static const struct machine well = {
 	.scratch = { .protection = NFT_PERSIST },
 	.now = NOW,
 	.synchronised = true,
+	.network = { .name = "media", .id = "1", .driver = "bridge" },
 	.space = { .f_type = EXT4_SUPER_MAGIC, .f_bsize = 4096, .f_bavail = 1 << 20, .f_files = 1000, .f_ffree = 900 },
 };
 
@@ -198,12 +202,14 @@ static json_t *examine(const char *status_text, int status_error, bool privilege
 {
 	_cleanup_free_ char *text = status_text ? quoted(status_text) : NULL;
 	_cleanup_(json_decrefp) json_t *status = text ? json_loads(text, 0, NULL) : NULL;
+	struct inventory inventory = { .networks = &machine.network, .n_networks = 1 };
 	struct doctor doctor = { .root = root,
 				 .state_folder = STATE,
 				 .socket = "/run/spr/spr.sock",
 				 .privileged = privileged,
 				 .status = status,
 				 .status_error = status_error,
+				 .inventory = machine.silent ? NULL : &inventory,
 				 .system = &fake_system };
 	struct error error = { 0 };
 	json_t *report = NULL;
@@ -478,6 +484,36 @@ static void take_away(const char *path)
 	snprintf(full, sizeof(full), "%s%s", root, path);
 	assert_int_equal(remove(full), 0);
 }
+static void unprotected(void)
+{
+	machine.network.gateway4 = GATEWAY_UNPROTECTED;
+}
+static void unprotected_six(void)
+{
+	machine.network.gateway6 = GATEWAY_UNPROTECTED;
+}
+static void routed(void)
+{
+	machine.network.gateway6 = GATEWAY_ROUTED;
+}
+static void isolated(void)
+{
+	machine.network.gateway4 = machine.network.gateway6 = GATEWAY_ISOLATED;
+}
+static void trusting(void)
+{
+	machine.network.trusts = true;
+}
+static void docker_silent(void)
+{
+	machine.silent = true;
+}
+static void no_docker(void)
+{
+	machine.silent = true;
+	take_away("/proc/77/comm");
+}
+
 static void state_writable(void)
 {
 	change_mode(STATE, 0770);
@@ -683,6 +719,23 @@ static const struct scene scenes[] = {
 		     { "/proc/self/ns/net", "-> net:[1]" } } },
 	{ "docker-raw", "ok", "", NULL,
 	  .files = { { "/proc/77/environ", "XDOCKER_INSECURE_NO_IPTABLES_RAW=1|DOCKER_INSECURE_NO_IPTABLES_RAW=0|" } } },
+	{ "docker-networks", "notice", "network media: Docker closes nothing there", unprotected },
+	{ "docker-networks", "notice", "network media: Docker closes nothing there", unprotected_six },
+	{ "docker-networks", "notice", "media: Docker lets others reach published ports there", routed },
+	{ "docker-networks", "notice", "media: Docker lets interfaces that are named as trusted", trusting },
+	{ "docker-networks", "ok", "", isolated },
+	{ "docker-networks", "notice", "(every new one: default-network-opts): Docker closes nothing there", NULL,
+	  .files = { { JSON, "{\"default-network-opts\":{\"bridge\":{\"com.docker.network.bridge.gateway_mode_ipv6\":"
+			     "\"nat-unprotected\"}}}" } } },
+	{ "docker-networks", "notice", "default-network-opts): Docker lets interfaces", NULL,
+	  .files = { { JSON, "{\"default-network-opts\":{\"bridge\":{"
+			     "\"com.docker.network.bridge.trusted_host_interfaces\":\"eth1\"}}}" } } },
+	{ "docker-networks", "ok", "", NULL,
+	  .files = { { JSON, "{\"default-network-opts\":{\"bridge\":{\"com.docker.network.bridge.gateway_mode_ipv6\":"
+			     "\"nat\"},\"x\":7}}" } } },
+	{ "docker-networks", "not checked", "not a JSON object", NULL, .files = { { JSON, "{\"default-network-opts\":" } } },
+	{ "docker-networks", "not checked", "did not answer", docker_silent },
+	{ "docker-networks", "ok", "", no_docker },
 	{ "docker-tcp", "critical", "tcp://0.0.0.0:2375", NULL,
 	  .files = { { JSON, "{\"hosts\": [\"unix:///run/docker.sock\", \"tcp://0.0.0.0:2375\", 7]}" } } },
 	{ "docker-tcp", "warning", "tcp://127.0.0.1:2375", NULL,
