@@ -12,7 +12,7 @@ libraries='
 jansson.h: base policy engine api doctor audit daemon cli
 yaml.h: policy
 sqlite3.h: store
-uv.h: engine api audit daemon
+uv.h: engine api daemon
 curl/: engine
 libmnl/: kernel
 libnftnl/: kernel

@@ -37,6 +37,8 @@ struct probe {
 	bool stray; /* TCP that belongs to no flow */
 	const struct addr *from; /* NULL: the origin's own */
 	const char *note; /* why just this one; or NULL */
+	const uint8_t *to_mac; /* NULL: this machine's there */
+	const struct addr *hop; /* a source route by way of the machine to there; or NULL */
 };
 
 struct answer {
@@ -52,8 +54,15 @@ struct own {
 	const struct interface *interface;
 };
 
+struct accept;
+
 struct audit {
 	struct inventory *inventory;
+	const struct interface **interfaces; /* the same, by name */
+	const struct network **networks;
+	const struct endpoint **endpoints; /* by address */
+	const struct container **containers;
+	bool docker_whole; /* Docker answered all */
 	struct policy *policy; /* an empty one: for the roles of interfaces */
 	struct class_book *book;
 	struct model *model;
@@ -65,6 +74,10 @@ struct audit {
 	struct listener *listeners;
 	size_t n_listeners;
 	json_t *findings[_SEVERITY_MAX];
+	json_t *notes;
+	struct twin_result last; /* of the last packet */
+	struct accept *accepts; /* rules of others that accepted a packet of a finding */
+	size_t n_accepts;
 	size_t packets, since_forgotten;
 	uint32_t number; /* of the last packet */
 	bool no_memory;
@@ -77,9 +90,13 @@ struct hole {
 	const char *id;
 	enum severity severity;
 	const char *fix;
+	bool story; /* of more than one packet: the last one is not the one that is shown */
 	json_t *packets;
 	json_t *things; /* what is reached, each once */
 };
+
+/* A sentence about what was not looked at. */
+void audit_note(struct audit *audit, const char *format, ...) _printf_(2, 3);
 
 /* What is there: inventory, origins, addresses, sockets. */
 int world_read(struct audit *audit, const struct audit_options *options, struct error *error);
@@ -97,6 +114,24 @@ void hole_proof(struct hole *hole, const struct probe *probe, const char *thing)
 /* With a text for people when there was a proof, and the things behind it; the hole is empty afterwards. */
 void hole_end(struct hole *hole, const char *format, ...) _printf_(2, 3);
 
+/* The packet for people; the caller's. NULL without memory. */
+json_t *packet_json(const struct origin *origin, const struct probe *probe, const char *thing);
+const char *origin_zone(const struct origin *origin);
+/* Adds what is reached, once. */
+void things_add(struct audit *audit, json_t *things, const char *thing);
+/* "text: one, two, three and 4 more" */
+void add_things(char *text, size_t size, const json_t *things);
+void finding_add(struct audit *audit, enum severity severity, json_t *finding);
+
+/* The packet that was tried last is of a finding: whose rules let it through is kept. */
+void accepts_keep(struct hole *hole, const struct probe *probe, const char *thing);
+/* What those rules do: each is taken out of a twin, and the packets are sent again. */
+int accepts_judge(struct audit *audit, struct error *error);
+void accepts_clear(struct audit *audit);
+
+/* Fills in what a service of this machine takes on the origin's network, by the source that the probe has; false: none. */
+bool reaches_service(struct audit *audit, const struct origin *origin, struct probe *probe);
+
 /* Each makes its part of the findings for one origin. */
 void check_containers(struct audit *audit, const struct origin *origin);
 void check_forged(struct audit *audit, const struct origin *origin);
@@ -107,6 +142,8 @@ void check_devices(struct audit *audit, const struct origin *origin);
 void check_upstream(struct audit *audit, const struct origin *origin);
 void check_shadow(struct audit *audit, const struct origin *origin);
 void check_flood(struct audit *audit, const struct origin *origin);
+void check_neighbours(struct audit *audit, const struct origin *origin);
+void check_source_routed(struct audit *audit, const struct origin *origin);
 
 static inline int family_index(const struct addr *addr)
 {

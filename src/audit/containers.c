@@ -93,7 +93,7 @@ void check_containers(struct audit *audit, const struct origin *origin)
 	struct hole hole = { audit, origin, "container-direct", severity_of(origin), CLOSED_FIX };
 
 	for (size_t i = 0; i < audit->inventory->n_endpoints; i++) {
-		const struct endpoint *endpoint = &audit->inventory->endpoints[i];
+		const struct endpoint *endpoint = audit->endpoints[i];
 		const struct network *network = network_of(audit, endpoint);
 
 		for (int family = 0; family < FAMILIES && network && network != origin->network; family++) {
@@ -107,13 +107,14 @@ void check_containers(struct audit *audit, const struct origin *origin)
 	hole_end(&hole, "%s reaches containers by their own addresses, past what they publish", origin->name);
 }
 
-/* A container that takes what says to come from there. */
+/* A container, or else a service of this machine, that takes what says to come from there: the first one. */
 static void try_forged(struct hole *hole, const struct addr *from, const struct interface *home)
 {
 	struct audit *audit = hole->audit;
+	struct probe service = { .from = from, .note = "a forged source" };
 
 	for (size_t i = 0; i < audit->inventory->n_endpoints; i++) {
-		const struct endpoint *endpoint = &audit->inventory->endpoints[i];
+		const struct endpoint *endpoint = audit->endpoints[i];
 		const struct network *network = network_of(audit, endpoint);
 		struct probe probe = { *address_of(endpoint, from->family == AF_INET6 ? SIX : FOUR), IPPROTO_UDP,
 				       unpublished(NULL, IPPROTO_UDP), .from = from, .note = "a forged source" };
@@ -126,6 +127,8 @@ static void try_forged(struct hole *hole, const struct addr *from, const struct 
 		hole_proof(hole, &probe, home->name);
 		return;
 	}
+	if (reaches_service(audit, hole->origin, &service))
+		hole_proof(hole, &service, home->name);
 }
 
 /* Sources that are at home elsewhere on this machine. */
@@ -147,6 +150,5 @@ void check_forged(struct audit *audit, const struct origin *origin)
 				try_forged(&hole, &from, other->interface);
 		}
 	}
-	hole_end(&hole, "%s is believed to be elsewhere: containers are sent packets of it with sources of",
-		 origin->name);
+	hole_end(&hole, "%s is believed to be elsewhere: packets of it pass with sources of", origin->name);
 }

@@ -11,7 +11,12 @@
 #define FIX_DEVICES "spr up; or a rule in DOCKER-USER or FORWARD that drops it"
 #define FIX_UPSTREAM                                                                                                   \
 	"spr up: wan is the internet alone; or rules in DOCKER-USER that drop private destinations by the uplink"
-#define FIX_SHADOW "spr up: what leaves a container network gets source ports that no service has"
+#define FIX_UPSTREAM_LAN                                                                                               \
+	"spr up, with the role lan for their network; or rules in FORWARD that drop private destinations"
+#define FIX_EXIT "spr up; or a rule in FORWARD that drops what comes from the overlay and leaves by the uplink"
+#define FIX_SHADOW                                                                                                     \
+	"spr up: what leaves a container network gets source ports that no service has; or masquerade to such ports: " \
+	"--to-ports, masquerade to :FIRST-LAST"
 #define FIX_FLOOD "spr up: its setting `connections` limits each member"
 #define FLOOD 5001 /* connections of one */
 
@@ -75,23 +80,32 @@ static void try_gateways(struct hole *hole, const struct interface *uplink)
 			try_destination(hole, &inventory->routes[i].gateway, uplink, "the gateway");
 }
 
-static void try_internet(struct audit *audit, const struct origin *origin, const struct interface *uplink)
+/* The internet, for those who are not meant to have it by this machine. */
+static void check_internet(struct audit *audit, const struct origin *origin, const struct interface *uplink)
 {
-	struct hole hole = { audit, origin, "internal-leaks", SEVERITY_CRITICAL, FIX_DEVICES };
+	bool overlay = origin->kind == ORIGIN_OVERLAY;
+	struct hole hole = { audit, origin, overlay ? "overlay-exit" : "internal-leaks",
+			     overlay ? SEVERITY_WARNING : SEVERITY_CRITICAL, overlay ? FIX_EXIT : FIX_DEVICES };
 
+	if (!overlay && (!origin->network || !origin->network->internal))
+		return;
 	for (int family = 0; family < FAMILIES; family++) {
 		struct addr to = far_away(family);
 
 		try_destination(&hole, &to, uplink, NULL);
 	}
-	hole_end(&hole, "%s, which is an internal network, reaches the internet by", origin->name);
+	hole_end(&hole, "%s%s reaches the internet by", origin->name,
+		 overlay ? ", for whom this machine is an exit," : ", which is an internal network,");
 }
 
 void check_upstream(struct audit *audit, const struct origin *origin)
 {
-	for (size_t i = 0; i < audit->n_origins && origin->kind == ORIGIN_CONTAINER; i++) {
+	bool lan = origin->kind == ORIGIN_LAN;
+
+	for (size_t i = 0; i < audit->n_origins && !from_outside(origin); i++) {
 		const struct origin *other = &audit->origins[i];
-		struct hole hole = { audit, origin, "upstream", SEVERITY_WARNING, FIX_UPSTREAM };
+		struct hole hole = { audit, origin, "upstream", lan ? SEVERITY_NOTICE : SEVERITY_WARNING,
+				     origin->kind == ORIGIN_CONTAINER ? FIX_UPSTREAM : FIX_UPSTREAM_LAN };
 
 		if (other->kind != ORIGIN_NEIGHBOUR)
 			continue;
@@ -103,8 +117,7 @@ void check_upstream(struct audit *audit, const struct origin *origin)
 		try_private(&hole, other->interface);
 		hole_end(&hole, "%s reaches what is private upstream: other machines there, pages of the router, by",
 			 origin->name);
-		if (origin->network->internal)
-			try_internet(audit, origin, other->interface);
+		check_internet(audit, origin, other->interface);
 	}
 }
 
@@ -119,7 +132,7 @@ static const struct origin *internet_of(const struct audit *audit)
 /* Whether a packet from far away goes to the container. */
 static bool comes_back(struct hole *hole, const struct origin *internet, const struct probe *back)
 {
-	const struct addr *own = &hole->origin->at[FOUR];
+	const struct addr *own = &hole->origin->at[family_index(&back->to)];
 	struct answer answer;
 
 	return addr_compare(&back->to, own) != 0 && probe_try(hole->audit, internet, back, &answer) &&
@@ -127,7 +140,7 @@ static bool comes_back(struct hole *hole, const struct origin *internet, const s
 }
 
 /* What the container publishes itself is its own. */
-static bool answers_anyway(struct hole *hole, const struct origin *internet, uint16_t port)
+static bool answers_anyway(struct hole *hole, const struct origin *internet, const struct addr *far, uint16_t port)
 {
 	struct audit *audit = hole->audit;
 	struct probe back = { .proto = IPPROTO_UDP, .port = port, .from_port = port };
@@ -135,7 +148,7 @@ static bool answers_anyway(struct hole *hole, const struct origin *internet, uin
 
 	for (size_t i = 0; i < audit->n_owns; i++) {
 		back.to = audit->owns[i].addr;
-		if (audit->owns[i].interface == internet->interface && back.to.family == AF_INET)
+		if (audit->owns[i].interface == internet->interface && back.to.family == far->family)
 			comes |= comes_back(hole, internet, &back);
 	}
 	twin_forget(audit->twin, NULL);
@@ -143,17 +156,16 @@ static bool answers_anyway(struct hole *hole, const struct origin *internet, uin
 }
 
 /* A flow from a service's port; what its far end then sends to that service must not go to the container. */
-static void try_shadow(struct hole *hole, const struct origin *internet, uint16_t port)
+static void try_shadow(struct hole *hole, const struct origin *internet, const struct addr *far, uint16_t port)
 {
 	struct audit *audit = hole->audit;
-	struct probe there = { internet->at[FOUR], IPPROTO_UDP, port, .from_port = port,
-			       .note = "takes a service's port" };
+	struct probe there = { *far, IPPROTO_UDP, port, .from_port = port, .note = "takes a service's port" };
 	struct probe back = { .proto = IPPROTO_UDP, .port = port, .from_port = port };
 	struct answer answer;
 	char thing[16];
 
 	snprintf(thing, sizeof(thing), "%u/udp", port);
-	if (answers_anyway(hole, internet, port))
+	if (answers_anyway(hole, internet, far, port))
 		return;
 	if (probe_try(audit, hole->origin, &there, &answer) && answer.out == internet->interface) {
 		back.to = answer.packet.from;
@@ -163,38 +175,53 @@ static void try_shadow(struct hole *hole, const struct origin *internet, uint16_
 	twin_forget(audit->twin, NULL);
 }
 
+/* Whether the socket is the first one that takes UDP at all addresses of the family. The sockets are in order. */
+static bool serves_all(const struct audit *audit, size_t i, int family)
+{
+	const struct listener *listener = &audit->listeners[i], *before = i > 0 ? listener - 1 : NULL;
+	bool again = before && before->proto == listener->proto && before->port == listener->port &&
+		     addr_is_any(&before->addr);
+
+	if (listener->proto != IPPROTO_UDP || !addr_is_any(&listener->addr))
+		return false;
+	if (listener->addr.family == AF_INET)
+		return family == FOUR && !again;
+	return family == SIX || !again;
+}
+
 void check_shadow(struct audit *audit, const struct origin *origin)
 {
 	const struct origin *internet = internet_of(audit);
-	struct hole hole = { audit, origin, "port-shadow", SEVERITY_WARNING, FIX_SHADOW };
+	struct hole hole = { audit, origin, "port-shadow", SEVERITY_WARNING, FIX_SHADOW, .story = true };
 
-	if (!internet || origin->kind != ORIGIN_CONTAINER || !origin->at[FOUR].family)
-		return;
-	for (size_t i = 0; i < audit->n_listeners; i++) {
-		const struct listener *listener = &audit->listeners[i];
-
-		if (listener->proto == IPPROTO_UDP && addr_is_any(&listener->addr) && listener->addr.family == AF_INET)
-			try_shadow(&hole, internet, listener->port);
-	}
+	for (size_t i = 0; internet && i < audit->n_listeners && !from_outside(origin); i++)
+		for (int family = 0; family < FAMILIES; family++)
+			if (origin->at[family].family && serves_all(audit, i, family))
+				try_shadow(&hole, internet, &internet->at[family], audit->listeners[i].port);
 	hole_end(&hole,
 		 "%s takes ports of services for itself, and what others send to those services goes to the container",
 		 origin->name);
 }
 
+static bool may_flood(const struct origin *origin)
+{
+	return origin->kind == ORIGIN_CONTAINER && !origin->network->internal &&
+	       (origin->at[FOUR].family || origin->at[SIX].family);
+}
+
 /* One network stands for all: it takes a second. */
 void check_flood(struct audit *audit, const struct origin *origin)
 {
-	struct hole hole = { audit, origin, "connection-limit", SEVERITY_NOTICE, FIX_FLOOD };
-	struct addr to = far_away(FOUR);
+	struct hole hole = { audit, origin, "connection-limit", SEVERITY_NOTICE, FIX_FLOOD, .story = true };
+	struct addr to = far_away(origin->at[FOUR].family ? FOUR : SIX);
 	struct probe probe = { to, IPPROTO_UDP, 0, .note = "the last of 5001 connections" };
 	struct answer answer;
 	bool passes = true;
 
-	if (origin->kind != ORIGIN_CONTAINER || !origin->at[FOUR].family || origin->network->internal)
+	if (!may_flood(origin))
 		return;
 	for (size_t i = 0; i < (size_t)(origin - audit->origins); i++)
-		if (audit->origins[i].kind == ORIGIN_CONTAINER && audit->origins[i].at[FOUR].family &&
-		    !audit->origins[i].network->internal)
+		if (may_flood(&audit->origins[i]))
 			return;
 	twin_forget(audit->twin, NULL);
 	for (int i = 0; i < FLOOD && passes; i++) {

@@ -10,6 +10,9 @@
 
 #define PORT_DNS 53
 #define FIX_ALL "spr up, then `spr publish` to those who need it; or publish it on one address: -p ADDRESS:PORT:PORT"
+#define FIX_PROXY                                                                                                          \
+	"spr up, then `spr publish` to those who need it; or publish it for IPv4 alone: -p 0.0.0.0:PORT:PORT, or \"ip\": " \
+	"\"0.0.0.0\" in Docker's settings"
 #define FIX_BOUND "spr up: a port is then reached by the interface of its address only"
 #define FIX_SERVICE "spr up, then `spr allow` to those who need it; or let it listen on the address that it is for"
 #define FIX_LOOPBACK "sysctl net.ipv4.conf.all.route_localnet=0, and of the interface; or spr up"
@@ -37,6 +40,14 @@ static bool is_endpoint_of(const struct audit *audit, const struct container *co
 		    (addr_compare(&endpoint->ip4, addr) == 0 || addr_compare(&endpoint->ip6, addr) == 0))
 			return true;
 	}
+	return false;
+}
+
+static bool has_six(const struct audit *audit, const struct container *container)
+{
+	for (size_t i = 0; i < audit->inventory->n_endpoints; i++)
+		if (strcmp(audit->endpoints[i]->container, container->id) == 0 && audit->endpoints[i]->ip6.family)
+			return true;
 	return false;
 }
 
@@ -74,6 +85,20 @@ static bool can_dial(const struct origin *origin, const struct own *own)
 	return origin->kind != ORIGIN_INTERNET || own->interface == origin->interface || !is_special(&own->addr);
 }
 
+/* The broadcast of an address's network, where somebody could send to it. */
+static bool broadcast_of(const struct origin *origin, const struct own *own, struct addr *ret)
+{
+	if (own->addr.family != AF_INET || own->prefix.length > 30 || origin->kind == ORIGIN_INTERNET)
+		return false;
+	*ret = prefix_range(&own->prefix).last;
+	return true;
+}
+
+static const char *broadcast_note(const struct origin *origin, const struct own *own)
+{
+	return own->interface == origin->interface ? "a broadcast" : "a broadcast on another network";
+}
+
 /* A port on all addresses of a family; broadcasts are heard too. */
 static void try_open_port(struct hole *hole, const struct container *container, const struct port_binding *binding)
 {
@@ -88,11 +113,9 @@ static void try_open_port(struct hole *hole, const struct container *container, 
 			continue;
 		if (reaches_published(audit, origin, &probe, container, binding))
 			hole_proof(hole, &probe, container->name);
-		if (binding->proto != IPPROTO_UDP || own->addr.family != AF_INET ||
-		    own->interface != origin->interface || origin->kind == ORIGIN_INTERNET)
+		if (binding->proto != IPPROTO_UDP || !broadcast_of(origin, own, &probe.to))
 			continue;
-		probe.to = prefix_range(&own->prefix).last;
-		probe.note = "a broadcast";
+		probe.note = broadcast_note(origin, own);
 		if (reaches_published(audit, origin, &probe, container, binding))
 			hole_proof(hole, &probe, container->name);
 	}
@@ -122,23 +145,32 @@ static void try_bound_port(struct hole *hole, const struct container *container,
 
 void check_published(struct audit *audit, const struct origin *origin)
 {
-	struct hole open = { audit, origin, "published-open",
-			     origin->kind == ORIGIN_LAN ? SEVERITY_NOTICE : SEVERITY_WARNING, FIX_ALL };
+	enum severity severity = origin->kind == ORIGIN_LAN ? SEVERITY_NOTICE : SEVERITY_WARNING;
+	struct hole open = { audit, origin, "published-open", severity, FIX_ALL };
+	struct hole proxy = { audit, origin, "published-proxy", severity, FIX_PROXY };
 	struct hole bound = { audit, origin, "published-elsewhere",
 			      from_outside(origin) ? SEVERITY_CRITICAL : SEVERITY_WARNING, FIX_BOUND };
 
 	for (size_t i = 0; i < audit->inventory->n_containers; i++) {
-		const struct container *container = &audit->inventory->containers[i];
+		const struct container *container = audit->containers[i];
 		size_t n = same_network(audit, origin, container) ? 0 : container->n_ports;
 
 		for (size_t k = 0; k < n; k++) {
 			const struct port_binding *binding = &container->ports[k];
-			bool all = addr_is_any(&binding->host);
 
-			(all ? try_open_port : try_bound_port)(all ? &open : &bound, container, binding);
+			if (!addr_is_any(&binding->host))
+				try_bound_port(&bound, container, binding);
+			else if (binding->host.family == AF_INET6 && !has_six(audit, container))
+				try_open_port(&proxy, container, binding);
+			else
+				try_open_port(&open, container, binding);
 		}
 	}
 	hole_end(&open, "%s reaches ports that are published on all addresses", origin->name);
+	hole_end(&proxy,
+		 "%s reaches by IPv6, through docker-proxy on [::], containers that have IPv4 only, and that see the "
+		 "proxy's address in place of the client's",
+		 origin->name);
 	hole_end(&bound, "%s reaches ports that are published on an address elsewhere only", origin->name);
 }
 
@@ -181,7 +213,35 @@ static void try_service(struct hole *hole, uint8_t proto, uint16_t port)
 			probe.note = "the address of another interface";
 		if (probe_try(audit, hole->origin, &probe, &answer) && answer.local)
 			hole_proof(hole, &probe, thing);
+		if (proto != IPPROTO_UDP || !broadcast_of(hole->origin, own, &probe.to) ||
+		    !listens(audit, proto, &probe.to, port))
+			continue;
+		probe.note = broadcast_note(hole->origin, own);
+		if (probe_try(audit, hole->origin, &probe, &answer) && answer.local)
+			hole_proof(hole, &probe, thing);
 	}
+}
+
+bool reaches_service(struct audit *audit, const struct origin *origin, struct probe *probe)
+{
+	struct answer answer;
+
+	for (size_t i = 0; i < audit->n_owns; i++) {
+		const struct own *own = &audit->owns[i];
+
+		if (own->interface != origin->interface || own->addr.family != probe->from->family ||
+		    addr_is_link_local(&own->addr))
+			continue;
+		for (size_t k = 0; k < audit->n_listeners; k++) {
+			probe->to = own->addr;
+			probe->proto = audit->listeners[k].proto;
+			probe->port = audit->listeners[k].port;
+			if (listens(audit, probe->proto, &probe->to, probe->port) &&
+			    probe_try(audit, origin, probe, &answer) && answer.local)
+				return true;
+		}
+	}
+	return false;
 }
 
 static bool seen_before(const struct audit *audit, size_t i)

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include <uv.h>
 
 #include "audit/audit_private.h"
 #include "base/array.h"
@@ -12,51 +11,7 @@
 #include "kernel/resolv.h"
 #include "policy/policy.h"
 
-#define ENGINE_MS 5000 /* to wait for */
-#define LOOK_MS 20
 #define SOMEBODY4 13 /* from the end of a network */
-
-/* The engine is listed once, by a loop of its own. Its list may lack what an event came about meanwhile. */
-struct listing {
-	uv_loop_t loop;
-	uv_timer_t timer;
-	struct engine *engine;
-	unsigned looks;
-};
-
-static void on_look(uv_timer_t *timer)
-{
-	struct listing *listing = timer->data;
-
-	if (engine_settled(listing->engine) || ++listing->looks * LOOK_MS >= ENGINE_MS)
-		uv_stop(&listing->loop);
-}
-
-static void on_changed(void *data)
-{
-}
-
-static int list_engine(struct audit *audit, const char *socket, struct error *error)
-{
-	struct listing listing = { 0 };
-	int r = uv_loop_init(&listing.loop);
-
-	if (r < 0)
-		return error_set(error, -r, "event loop: %s", uv_strerror(r));
-	uv_timer_init(&listing.loop, &listing.timer);
-	listing.timer.data = &listing;
-	r = engine_start(&docker_engine, &listing.loop, socket, audit->inventory, on_changed, &listing, &listing.engine,
-			 error);
-	if (r >= 0) {
-		uv_timer_start(&listing.timer, on_look, LOOK_MS, LOOK_MS);
-		uv_run(&listing.loop, UV_RUN_DEFAULT);
-		engine_stop(listing.engine);
-	}
-	uv_close((uv_handle_t *)&listing.timer, NULL);
-	uv_run(&listing.loop, UV_RUN_DEFAULT);
-	uv_loop_close(&listing.loop);
-	return r;
-}
 
 bool is_special(const struct addr *addr)
 {
@@ -103,7 +58,7 @@ struct addr somebody_on(const struct audit *audit, const struct prefix *prefix)
 static int add_owns(struct audit *audit)
 {
 	for (size_t i = 0; i < audit->inventory->n_interfaces; i++) {
-		const struct interface *interface = &audit->inventory->interfaces[i];
+		const struct interface *interface = audit->interfaces[i];
 
 		for (size_t k = 0; k < interface->n_addresses && !interface->loopback; k++) {
 			struct own *own = ARRAY_ADD(audit->owns, audit->n_owns);
@@ -114,6 +69,22 @@ static int add_owns(struct audit *audit)
 		}
 	}
 	return 0;
+}
+
+/* Where Tailscale's own resolver is: no peer. */
+static bool is_service(const struct addr *addr)
+{
+	struct addr resolver;
+
+	return addr_parse("100.100.100.100", &resolver) == 0 && addr_compare(addr, &resolver) == 0;
+}
+
+static bool is_own(const struct audit *audit, const struct addr *addr)
+{
+	for (size_t i = 0; i < audit->n_owns; i++)
+		if (addr_compare(&audit->owns[i].addr, addr) == 0)
+			return true;
+	return false;
 }
 
 static struct origin *add_origin(struct audit *audit, enum origin_kind kind, const struct interface *interface,
@@ -131,6 +102,26 @@ static struct origin *add_origin(struct audit *audit, enum origin_kind kind, con
 	return origin;
 }
 
+/* Who is at the other end of an interface whose address has no network beside it: those that a route leads to. */
+static struct addr somebody_behind(const struct audit *audit, const struct interface *interface, uint8_t family)
+{
+	const struct inventory *inventory = audit->inventory;
+
+	for (size_t i = 0; i < inventory->n_routes; i++) {
+		const struct route *route = &inventory->routes[i];
+		struct addr addr = route->destination.addr;
+
+		if (route->interface != interface->index || addr.family != family || route->destination.length == 0 ||
+		    addr_is_link_local(&addr) || is_service(&addr))
+			continue;
+		if (route->destination.length < addr_bits(family))
+			addr = somebody_on(audit, &route->destination);
+		if (addr.family && !is_own(audit, &addr))
+			return addr;
+	}
+	return (struct addr){ 0 };
+}
+
 /* Somebody on its network, of each family that it has. */
 static int add_on_link(struct audit *audit, enum origin_kind kind, const struct interface *interface,
 		       const char *format)
@@ -145,6 +136,9 @@ static int add_on_link(struct audit *audit, enum origin_kind kind, const struct 
 		if (addr.family && !origin->at[family_index(&addr)].family)
 			origin->at[family_index(&addr)] = addr;
 	}
+	for (int family = 0; family < FAMILIES; family++)
+		if (!origin->at[family].family)
+			origin->at[family] = somebody_behind(audit, interface, family == SIX ? AF_INET6 : AF_INET);
 	return 0;
 }
 
@@ -166,7 +160,7 @@ static int add_network(struct audit *audit, const struct interface *interface)
 	const struct inventory *inventory = audit->inventory;
 
 	for (size_t i = 0; i < inventory->n_endpoints; i++) {
-		const struct endpoint *endpoint = &inventory->endpoints[i];
+		const struct endpoint *endpoint = audit->endpoints[i];
 		const struct network *network = inventory_network(inventory, endpoint->network);
 		struct origin *origin;
 
@@ -189,7 +183,7 @@ static int add_origins(struct audit *audit)
 	int r = 0;
 
 	for (size_t i = 0; i < audit->inventory->n_interfaces && r >= 0; i++) {
-		const struct interface *interface = &audit->inventory->interfaces[i];
+		const struct interface *interface = audit->interfaces[i];
 
 		if (interface->loopback || interface->master || !interface->up)
 			continue;
@@ -222,6 +216,85 @@ static int add_listener(const struct listener *listener, void *data)
 	return asks || slot ? 0 : -ENOMEM;
 }
 
+static int listener_order(const void *one, const void *other)
+{
+	const struct listener *a = one, *b = other;
+
+	if (a->proto != b->proto)
+		return a->proto - b->proto;
+	return a->port != b->port ? a->port - b->port : addr_compare(&a->addr, &b->addr);
+}
+
+static int port_order(const void *one, const void *other)
+{
+	const struct port_binding *a = one, *b = other;
+	int r = addr_compare(&a->host, &b->host);
+
+	if (r == 0)
+		r = a->proto - b->proto;
+	if (r == 0)
+		r = a->host_port - b->host_port;
+	return r ? r : a->container_port - b->container_port;
+}
+
+/* The same machine shall have the same report each time. */
+static int sort_world(struct audit *audit)
+{
+	struct inventory *inventory = audit->inventory;
+
+	for (size_t i = 0; i < inventory->n_containers; i++)
+		if (inventory->containers[i].n_ports > 1)
+			qsort(inventory->containers[i].ports, inventory->containers[i].n_ports,
+			      sizeof(*inventory->containers[i].ports), port_order);
+	if (audit->n_listeners > 1)
+		qsort(audit->listeners, audit->n_listeners, sizeof(*audit->listeners), listener_order);
+	audit->interfaces = inventory_interfaces_sorted(inventory);
+	audit->networks = inventory_networks_sorted(inventory);
+	audit->endpoints = inventory_endpoints_sorted(inventory);
+	audit->containers = inventory_containers_sorted(inventory);
+	return audit->interfaces && audit->networks && audit->endpoints && audit->containers ? 0 : -ENOMEM;
+}
+
+static int ask_docker(struct audit *audit, const char *socket, struct error *error)
+{
+	int r;
+
+	if (access(socket, F_OK) < 0) {
+		audit_note(audit,
+			   "there is no Docker at %s: no names of containers, and their networks count as others",
+			   socket);
+		return 0;
+	}
+	r = engine_list(&docker_engine, socket, audit->inventory, &audit->docker_whole, error);
+	if (r >= 0 && !audit->docker_whole)
+		audit_note(
+			audit,
+			"Docker at %s did not answer all in time: names, networks and published ports may be missing",
+			socket);
+	return r;
+}
+
+/* What this machine's network never sees, or not as it would be. */
+static void note_limits(struct audit *audit)
+{
+	for (size_t i = 0; i < audit->n_origins; i++)
+		if (audit->origins[i].kind == ORIGIN_OVERLAY)
+			audit_note(
+				audit,
+				"what the program behind %s stops by itself, by access rules of the overlay, is not in the twin",
+				audit->origins[i].interface->name);
+	for (size_t i = 0; i < audit->inventory->n_networks; i++) {
+		const struct network *network = audit->networks[i];
+
+		if (!*network->bridge && strcmp(network->driver, "host") != 0 && strcmp(network->driver, "null") != 0)
+			audit_note(
+				audit,
+				"the network %s (%s) has no bridge on this machine: who reaches its containers, and whom "
+				"they reach, is not looked at",
+				network->name, network->driver);
+	}
+}
+
 int world_read(struct audit *audit, const struct audit_options *options, struct error *error)
 {
 	struct links *links = NULL;
@@ -234,8 +307,8 @@ int world_read(struct audit *audit, const struct audit_options *options, struct 
 		return error_memory(error);
 	r = links_open(audit->inventory, &links, error);
 	links_close(links);
-	if (r >= 0 && access(options->docker ? options->docker : docker_engine.socket, F_OK) == 0)
-		r = list_engine(audit, options->docker, error);
+	if (r >= 0)
+		r = ask_docker(audit, options->docker ? options->docker : docker_engine.socket, error);
 	if (r < 0)
 		return r;
 	if (resolv_read("/etc/resolv.conf", &audit->inventory->resolver) < 0)
@@ -244,9 +317,12 @@ int world_read(struct audit *audit, const struct audit_options *options, struct 
 	r = model_new(audit->policy, audit->inventory, audit->book, time(NULL), &audit->model, error);
 	if (r >= 0)
 		r = sessions_listeners(add_listener, audit, error);
-	if (r >= 0 && (add_owns(audit) < 0 || add_origins(audit) < 0))
-		r = error_memory(error);
-	return r;
+	if (r < 0)
+		return r;
+	if (sort_world(audit) < 0 || add_owns(audit) < 0 || add_origins(audit) < 0)
+		return error_memory(error);
+	note_limits(audit);
+	return 0;
 }
 
 void world_clear(struct audit *audit)
@@ -255,6 +331,10 @@ void world_clear(struct audit *audit)
 	class_book_free(audit->book);
 	policy_free(audit->policy);
 	inventory_free(audit->inventory);
+	free(audit->interfaces);
+	free(audit->networks);
+	free(audit->endpoints);
+	free(audit->containers);
 	free(audit->origins);
 	free(audit->owns);
 	free(audit->listeners);

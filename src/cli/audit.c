@@ -25,9 +25,15 @@ static void print_packet(const json_t *packet)
 	_cleanup_free_ char *from = json_cell(json_object_get(packet, "from"));
 	_cleanup_free_ char *to = json_cell(json_object_get(packet, "to"));
 	_cleanup_free_ char *proto = json_cell(json_object_get(packet, "proto"));
+	_cleanup_free_ char *interface =
+		json_cell(json_object_get(packet, "interface")); /* where the finding has none */
 	json_int_t port = json_integer_value(json_object_get(packet, "port"));
 
-	printf("  %s -> %s %s", from ? from : "?", to ? to : "?", proto ? proto : "?");
+	printf("  ");
+	if (json_object_get(packet, "interface"))
+		print_text(stdout, interface ? interface : "?");
+	printf("%s%s -> %s %s", json_object_get(packet, "interface") ? ": " : "", from ? from : "?", to ? to : "?",
+	       proto ? proto : "?");
 	if (port)
 		printf(" %" JSON_INTEGER_FORMAT, port);
 	if (note)
@@ -93,7 +99,7 @@ void audit_show(const struct command *command, const json_t *result)
 		print_finding(command, finding);
 	json_array_foreach(json_object_get(result, "settings"), i, finding)
 		print_finding(command, finding);
-	print_list("not as on the machine", json_object_get(result, "notes"));
+	print_list("not looked at, or not as on the machine", json_object_get(result, "notes"));
 	print_counts(result);
 }
 
