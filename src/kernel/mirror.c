@@ -117,6 +117,28 @@ static int keep_links(struct mirror *mirror)
 	return 0;
 }
 
+static int take_qdisc(const struct nlmsghdr *message, void *data)
+{
+	struct mirror *mirror = data;
+	unsigned interface;
+
+	for (size_t i = 0; mirror_qdisc_parse(message, &interface) && i < mirror->n_links; i++)
+		mirror->links[i].tc |= mirror->links[i].index == interface;
+	return 0;
+}
+
+/* That is only to be said: where it cannot be asked there is none. */
+static void look_for_tc(struct nlsocket *socket, struct mirror *mirror)
+{
+	char buffer[128] __attribute__((aligned(8)));
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+
+	request->nlmsg_type = RTM_GETQDISC;
+	request->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	mnl_nlmsg_put_extra_header(request, sizeof(struct tcmsg));
+	nlsocket_query(socket, request, take_qdisc, mirror);
+}
+
 int mirror_read(struct mirror **ret, struct error *error)
 {
 	_cleanup_(mirror_freep) struct mirror *mirror = calloc(1, sizeof(*mirror));
@@ -135,6 +157,7 @@ int mirror_read(struct mirror **ret, struct error *error)
 	}
 	if (keep_links(mirror) < 0)
 		return error_memory(error);
+	look_for_tc(socket, mirror);
 	*ret = TAKE_PTR(mirror);
 	return 0;
 }

@@ -18,6 +18,8 @@ struct mirror_link {
 	unsigned index, master;
 	bool up, carrier, loopback;
 	bool ethernet; /* it has frames with MACs */
+	bool xdp; /* a program of XDP takes its frames first */
+	bool tc; /* tc has a place for filters and programs there, which see them before rules do, or after */
 	uint8_t mac[6];
 	uint32_t mtu;
 	const struct nlattr *settings, *port; /* of a bridge; of a bridge's port; into what the mirror holds, or NULL */

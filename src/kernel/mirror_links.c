@@ -224,6 +224,11 @@ static void note_differences(const struct mirror *mirror, mirror_note note, void
 				 link->name);
 			note(data, text);
 		}
+		if (link->xdp || link->tc) {
+			snprintf(text, sizeof(text), "what %s does to packets at %s is not in the twin",
+				 link->xdp ? "a program of XDP" : "tc, with its filters and programs,", link->name);
+			note(data, text);
+		}
 		if (master && !is_bridge(master)) {
 			snprintf(text, sizeof(text), "%s is a part of %s: in the twin, each stands alone", link->name,
 				 master->name);

@@ -177,6 +177,31 @@ static void take_info(const struct nlattr *info, struct mirror_link *link)
 		link->port = NULL;
 }
 
+static bool has_program(const struct nlattr *xdp)
+{
+	const struct nlattr *attribute;
+
+	mnl_attr_for_each_nested(attribute, xdp)
+		if (mnl_attr_get_type(attribute) == IFLA_XDP_ATTACHED && mnl_attr_get_payload_len(attribute) >= 1)
+			return mnl_attr_get_u8(attribute) != 0;
+	return false;
+}
+
+bool mirror_qdisc_parse(const struct nlmsghdr *message, unsigned *ret)
+{
+	const struct tcmsg *info = mnl_nlmsg_get_payload(message);
+	const struct nlattr *attribute;
+	char kind[16] = "";
+
+	if (message->nlmsg_type != RTM_NEWQDISC || mnl_nlmsg_get_payload_len(message) < sizeof(*info))
+		return false;
+	mnl_attr_for_each(attribute, message, sizeof(*info))
+		if (mnl_attr_get_type(attribute) == TCA_KIND)
+			take_text(attribute, kind, sizeof(kind));
+	*ret = (unsigned)info->tcm_ifindex;
+	return strcmp(kind, "clsact") == 0 || strcmp(kind, "ingress") == 0;
+}
+
 bool mirror_link_parse(const struct nlmsghdr *message, struct mirror_link *ret)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
@@ -197,6 +222,7 @@ bool mirror_link_parse(const struct nlmsghdr *message, struct mirror_link *ret)
 	link.loopback = info->ifi_flags & IFF_LOOPBACK;
 	link.ethernet = info->ifi_type == ARPHRD_ETHER;
 	link.master = u32_of(table[IFLA_MASTER]);
+	link.xdp = table[IFLA_XDP] && has_program(table[IFLA_XDP]);
 	link.mtu = u32_of(table[IFLA_MTU]);
 	if (table[IFLA_ADDRESS] && mnl_attr_get_payload_len(table[IFLA_ADDRESS]) == sizeof(link.mac))
 		memcpy(link.mac, mnl_attr_get_payload(table[IFLA_ADDRESS]), sizeof(link.mac));

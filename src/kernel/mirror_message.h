@@ -30,4 +30,7 @@ bool mirror_message_make(enum mirror_part part, const struct nlmsghdr *message, 
 /* RTM_NEWLINK; the data point into the message. */
 bool mirror_link_parse(const struct nlmsghdr *message, struct mirror_link *ret);
 
+/* RTM_NEWQDISC: whether filters and programs of tc may stand at an interface by it, and which one. */
+bool mirror_qdisc_parse(const struct nlmsghdr *message, unsigned *ret);
+
 #endif

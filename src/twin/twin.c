@@ -121,18 +121,35 @@ static int load(const char *text, struct error *error)
 	return r < 0 ? error_set(error, -r, "nft: %s", *said ? said : strerror(-r)) : 0;
 }
 
+/* Quotes cannot be written in a text of nft, and a star stands for more than itself. */
+static bool nft_can_write(const char *name)
+{
+	return !strpbrk(name, "\"\\*");
+}
+
 /* Tracing from the first hook on, so that rules of family netdev are seen too. Not every kernel has that hook. */
 static int load_ingress(struct twin *twin, struct error *error)
 {
 	struct text text = { 0 };
 	_cleanup_free_ char *all = NULL;
 	struct error ignored;
+	size_t n = 0;
 
-	if (twin->n_taps == 0)
-		return 0;
 	text_add(&text, "table netdev " TWIN_TABLE " {\n chain ingress {\n  type filter hook ingress devices = {");
-	for (size_t i = 0; i < twin->n_taps; i++)
-		text_add(&text, "%s \"%s\"", i ? "," : "", twin_interface_name(twin, twin->taps[i].index));
+	for (size_t i = 0; i < twin->n_taps; i++) {
+		const char *name = twin_interface_name(twin, twin->taps[i].index);
+
+		if (nft_can_write(name))
+			text_add(&text, "%s \"%s\"", n++ ? "," : "", name);
+	}
+	if (n < twin->n_taps)
+		twin_note(twin,
+			  "nft cannot write the name of every interface: what rules of family netdev drop there is not "
+			  "named");
+	if (n == 0) {
+		free(text_take(&text));
+		return 0;
+	}
 	text_add(&text, " } priority " FIRST "\n  meta nftrace set 1\n }\n}\n");
 	all = text_take(&text);
 	if (!all)

@@ -64,7 +64,9 @@ static void check_mirror(const struct nlmsghdr *message)
 		again[MIRROR_MESSAGE_MAX] __attribute__((aligned(8)));
 	struct nlmsghdr *one = (struct nlmsghdr *)made, *other = (struct nlmsghdr *)again;
 	struct mirror_link link;
+	unsigned interface;
 
+	mirror_qdisc_parse(message, &interface);
 	if (mirror_link_parse(message, &link))
 		must(link.index && *link.name && strnlen(link.name, IFNAMSIZ) < IFNAMSIZ);
 	for (enum mirror_part part = 0; part < _MIRROR_PART_MAX; part++) {

@@ -2,20 +2,24 @@
 """spr audit: on plain Docker it lists every hole that the attacks find, and no other; with spr up, none."""
 
 import contextlib
+import fcntl
 import json
+import os
 import socket
+import struct
 
 import pytest
 
-from attacks import ATTACKS, LOCALNET, PUB4, SIX6, SOURCE_ROUTE, sysctl
-from probes import Ear
-from scene import GATEWAY4, GATEWAY6, HOST4, HOST6, LAN4, LAN6, PRIVATE4, PRIVATE6, SPECIAL4, SPECIAL6
+from attacks import ATTACKS, LOCALNET, PUB4, SIX6, SOURCE_ROUTE, connect, shadow, sysctl
+from probes import CLOSED_WAIT, OPEN_WAIT, Ear
+from scene import GATEWAY4, GATEWAY6, HOST4, HOST6, INTERNET4, LAN4, LAN6, PRIVATE4, PRIVATE6, SPECIAL4, SPECIAL6
 from spr import SPR
 from twin import HOP_LIMIT, Machine, Shot, scapy
 
 NEIGHBOUR, INTERNET, LAN = ("neighbour", "eth0"), ("internet", "eth0"), ("lan", "br-lan")
 A, B, I, SIX = (("container", bridge) for bridge in ("br-a", "br-b", "br-i", "br-6"))
 DIRECT, OPEN, ELSEWHERE, SERVICE = "container-direct", "published-open", "published-elsewhere", "host-service"
+PROXY = "published-proxy"
 FORGED, OTHER, UPSTREAM = "forged-source", "other-network", "upstream"
 
 # What the finding is that an attack belongs to: from where, its id, and what is in one of its packets.
@@ -27,7 +31,7 @@ EXPECTED = {
     "IN-04/6": (NEIGHBOUR, DIRECT, {"to": SIX6, "proto": "tcp", "port": 9999}),
     "IN-07": (NEIGHBOUR, OPEN, {"to": HOST4, "proto": "tcp", "port": 8080}),
     "IN-08": (INTERNET, OPEN, {"to": HOST4, "proto": "tcp", "port": 8080}),
-    "IN-08/6": (INTERNET, OPEN, {"to": HOST6, "proto": "tcp", "port": 8080}),
+    "IN-08/6": (INTERNET, PROXY, {"to": HOST6, "proto": "tcp", "port": 8080}),
     "IN-09": (NEIGHBOUR, OPEN, {"to": HOST4, "proto": "udp", "port": 9053}),
     "IN-10": (NEIGHBOUR, ELSEWHERE, {"to": LAN4, "proto": "tcp", "port": 8081}),
     "IN-13": (NEIGHBOUR, DIRECT, {"to": PUB4, "proto": "icmp"}),
@@ -58,20 +62,20 @@ EXPECTED = {
     "OUT-16": (A, OTHER, {"thing": "guest0", "proto": "icmp"}),
     "OUT-16/6": (SIX, OTHER, {"thing": "guest0", "proto": "icmpv6"}),
     "LAT-02": (B, OPEN, {"to": "172.30.2.1", "proto": "tcp", "port": 8080}),
-    "LAT-02/6": (SIX, OPEN, {"to": "2600:d0::1", "proto": "tcp", "port": 8080}),
+    "LAT-02/6": (SIX, PROXY, {"to": "2600:d0::1", "proto": "tcp", "port": 8080}),
     "LAT-03": (B, OPEN, {"to": HOST4, "proto": "tcp", "port": 8080}),
-    "LAT-03/6": (SIX, OPEN, {"to": HOST6, "proto": "tcp", "port": 8080}),
+    "LAT-03/6": (SIX, PROXY, {"to": HOST6, "proto": "tcp", "port": 8080}),
     "LAT-16": (LAN, OPEN, {"to": LAN4, "proto": "tcp", "port": 8080}),
-    "LAT-16/6": (LAN, OPEN, {"to": LAN6, "proto": "tcp", "port": 8080}),
+    "LAT-16/6": (LAN, PROXY, {"to": LAN6, "proto": "tcp", "port": 8080}),
     "LAT-17": (LAN, DIRECT, {"to": "172.30.1.12", "proto": "tcp", "port": 80}),
     "LAT-18": (LAN, DIRECT, {"to": PUB4, "proto": "tcp", "port": 9999}),
     "LAT-18/6": (LAN, DIRECT, {"to": SIX6, "proto": "tcp", "port": 9999}),
     "LAT-25": (B, OPEN, {"to": "172.30.2.255", "proto": "udp", "port": 9053}),
     "LAT-28": (LAN, OPEN, {"to": HOST4, "proto": "tcp", "port": 8080}),
-    "LAT-28/6": (LAN, OPEN, {"to": HOST6, "proto": "tcp", "port": 8080}),
+    "LAT-28/6": (LAN, PROXY, {"to": HOST6, "proto": "tcp", "port": 8080}),
     "V6-01": (INTERNET, DIRECT, {"to": SIX6, "proto": "tcp", "port": 9999}),
-    "V6-02": (NEIGHBOUR, OPEN, {"to": HOST6, "proto": "tcp", "port": 8080}),
-    "V6-03": (NEIGHBOUR, OPEN, {"to": "fe80:", "proto": "tcp", "port": 8080}),
+    "V6-02": (NEIGHBOUR, PROXY, {"to": HOST6, "proto": "tcp", "port": 8080}),
+    "V6-03": (NEIGHBOUR, PROXY, {"to": "fe80:", "proto": "tcp", "port": 8080}),
     "V6-04": (NEIGHBOUR, SERVICE, {"to": "fe80:", "proto": "tcp", "port": 22}),
     "V6-13": (SIX, OTHER, {"thing": "br-lan", "proto": "tcp", "to": ":"}),
     "V6-15": (NEIGHBOUR, FORGED, {"thing": "br-lan", "to": ":"}),
@@ -104,9 +108,19 @@ ELSEWHERE_TESTED = {"DB-05", "DB-05/6", "DB-06", "DB-06/6", "IN-06", "IN-16+"}
 
 # Findings that take more than one packet.
 STORIES = {"port-shadow", "connection-limit"}
+ACCEPTS = {"other-accept", "tailscale-accept"}
 SENDERS = {("neighbour", "eth0"): "neighbour", ("internet", "eth0"): "upstream", ("lan", "br-lan"): "trusted", ("lan", "guest0"): "guest",
            ("container", "br-a"): "pub", ("container", "br-b"): "bob", ("container", "br-6"): "six", ("container", "br-i"): "inner",
            ("container", "docker0"): "d1"}
+
+
+def shown(report):
+    """(place, packet) of each packet of a finding: rules are not at one place, so their packets have it."""
+    for finding in report["findings"]:
+        if finding["id"] not in STORIES:
+            for packet in finding["packets"]:
+                place = finding.get("from", packet)
+                yield (place["zone"], place["interface"]), packet
 
 
 def audit(scene, *options):
@@ -206,37 +220,183 @@ def know(scene, packet, number, known={}):  # pylint: disable=dangerous-default-
             scene.router.run("ip", "neigh", "replace", packet["to"], "lladdr", mac, "dev", route[0]["dev"], "nud", "permanent")
 
 
-def test_no_other(scene, report, built):
-    """Each packet that the audit shows gets through on the machine itself, when it is really sent."""
-    machine = Machine(scene)
-    machine.prepare()
-    for name in set(SENDERS.values()) - set(machine.guns):
+class TunGun:
+    """What a peer of an overlay sends: the tun of the machine, without a MAC."""
+
+    def __init__(self, fd):
+        self.fd = fd
+
+    def send(self, frame):
+        os.write(self.fd, frame[14:])
+
+    def close(self):
+        """Whoever made the interface closes it."""
+
+
+def really_sent(scene, machine, wanted):
+    """Those of the packets that do not get through on the machine itself."""
+    for name in {SENDERS[place] for place, _ in wanted} - set(machine.guns):
         machine.guns[name] = getattr(scene, name).socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         machine.guns[name].bind(("eth0", 0))
-    number, lost = 0, []
-    for finding in report["findings"]:
-        if finding["id"] in STORIES:
-            continue
+    lost = []
+    for start in range(0, len(wanted), 100):
         shots = []
-        for packet in finding["packets"]:
-            number += 1
+        for number, (place, packet) in enumerate(wanted[start:start + 100], start + 1):
             know(scene, packet, number)
-            shots.append(shot_of(scene, (finding["from"]["zone"], finding["from"]["interface"]), packet, number))
+            shots.append(shot_of(scene, place, packet, number))
         scene.router.run("conntrack", "-F", check=False)  # two GRE flows by one translated address are in each other's way
         fates = machine.shoot(shots)
         lost += [shot for shot in shots if not fates[shot.number]]
-    machine.close()
-    assert number > 300
+        again = [shot for shot in lost if shot in shots]
+        scene.router.run("conntrack", "-F", check=False)
+        fates = machine.shoot(again)
+        lost = [shot for shot in lost if shot not in again or not fates[shot.number]]
+    return lost
+
+
+@pytest.fixture(scope="module")
+def machine(scene):
+    made = Machine(scene)
+    made.prepare()
+    yield made
+    made.close()
+
+
+def test_no_other(scene, report, machine, built):
+    """Each packet that the audit shows gets through on the machine itself, when it is really sent."""
+    wanted = list(shown(report))
+    lost = really_sent(scene, machine, wanted)
+    assert len(wanted) > 300
     assert lost == [], "\n".join(map(str, lost))
 
 
-def test_settings(scene, built):
+def test_same_again(scene, report, built):
+    """The same machine has the same report."""
+    with ears(scene):
+        again = json.loads(audit(scene, "--json").stdout)
+    assert again["findings"] == report["findings"]
+    assert again["settings"] == report["settings"]
+
+
+def test_plain_docker_accepts_nothing_for_others(report, built):
+    assert [finding for finding in report["findings"] if finding["id"] in ACCEPTS] == []
+
+
+TAILSCALE = """
+ip addr add 100.64.0.1/32 dev tailscale0
+ip addr add fd7a:115c:a1e0::1/128 dev tailscale0
+ip link set tailscale0 up
+ip route add 100.64.0.9/32 dev tailscale0 table 52
+ip route add fd7a:115c:a1e0::/48 dev tailscale0 table 52
+ip rule add lookup 52 pref 5270
+ip -6 rule add lookup 52 pref 5270
+iptables -N ts-forward
+iptables -A ts-forward -i tailscale0 -j MARK --set-xmark 0x40000/0xff0000
+iptables -A ts-forward -m mark --mark 0x40000/0xff0000 -j ACCEPT
+iptables -A ts-forward -s 100.64.0.0/10 -o tailscale0 -j DROP
+iptables -A ts-forward -o tailscale0 -j ACCEPT
+"""
+NO_TAILSCALE = "ip rule del pref 5270; ip -6 rule del pref 5270; iptables -F ts-forward; iptables -X ts-forward"
+
+# What is put into the machine and taken out, the rule that is named, and one of the packets that it lets through.
+ACCEPTED = {
+    "DOCKER-USER": ("iptables -I DOCKER-USER -j ACCEPT", "iptables -D DOCKER-USER -j ACCEPT", "other-accept",
+                    "-A DOCKER-USER -j ACCEPT", {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "tcp"}),
+    "FORWARD": ("iptables -I FORWARD -i br-b -j ACCEPT", "iptables -D FORWARD -i br-b -j ACCEPT", "other-accept",
+                "-A FORWARD -i br-b -j ACCEPT", {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "udp"}),
+    "DOCKER-USER, to an internal network": (
+        "iptables -I DOCKER-USER -o br-i -j ACCEPT", "iptables -D DOCKER-USER -o br-i -j ACCEPT", "other-accept",
+        "-A DOCKER-USER -o br-i -j ACCEPT", {"zone": "neighbour", "to": "172.30.9.10", "proto": "tcp"}),
+    "Tailscale": (TAILSCALE + "iptables -I FORWARD -j ts-forward", "iptables -D FORWARD -j ts-forward; " + NO_TAILSCALE,
+                  "tailscale-accept", "-A ts-forward -m mark --mark 0x40000/0xff0000 -j ACCEPT",
+                  {"zone": "overlay", "interface": "tailscale0", "to": "172.30.9.10", "proto": "tcp"}),
+    # accepts that open nothing: the policy of FORWARD accepts anyway here, and what Docker drops they do not meet
+    "behind Docker's": ("iptables -A FORWARD -j ACCEPT", "iptables -D FORWARD -j ACCEPT", None, None, None),
+    "before routing": ("iptables -t mangle -I PREROUTING -j ACCEPT", "iptables -t mangle -D PREROUTING -j ACCEPT", None, None, None),
+}
+
+
+@contextlib.contextmanager
+def tailscale0(scene):
+    """An interface of kind tun, and the program that has it open."""
+    with scene.router.entered():
+        fd = os.open("/dev/net/tun", os.O_RDWR)
+        fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"tailscale0", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepts(scene, machine, name, built):
+    """A rule of others is named for the packets that do get through by it, and do not without it."""
+    load, undo, number, text, packet = ACCEPTED[name]
+    with tailscale0(scene) as tun:
+        machine.guns["tailscale0"] = TunGun(tun)
+        SENDERS[("overlay", "tailscale0")] = "tailscale0"
+        scene.router.run("sh", "-e", "-c", load)
+        try:
+            found = json.loads(audit(scene, "--json").stdout)
+            rules = [finding for finding in found["findings"] if finding["id"] in ACCEPTS]
+            assert sorted(finding["rule"]["text"] for finding in rules) == ([text] if text else [])
+            wanted = [pair for finding in rules for pair in shown({"findings": [finding]})]
+            lost = really_sent(scene, machine, wanted)
+        finally:
+            scene.router.run("sh", "-c", undo)
+        assert lost == []
+        assert len(really_sent(scene, machine, wanted)) == len(wanted)
+    if packet:
+        assert rules[0]["id"] == number and rules[0]["severity"] == "warning"
+        assert any(fits(shot, packet) for shot in rules[0]["packets"]), rules[0]["packets"]
+        assert rules[0]["fix"]
+
+
+def test_networks(scene, built):
+    """A network with nat-unprotected is named, whatever this Docker makes of it; one without is not."""
+    scene.docker.network("br-open", ["172.30.77.0/24"], options={"com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected"})
+    try:
+        found = json.loads(audit(scene, "--json").stdout)
+    finally:
+        scene.docker.call("DELETE", "/networks/br-open")
+    named = [finding for finding in found["settings"] if finding["id"] == "docker-networks"]
+    assert [finding["text"].split(":")[0] for finding in named] == ["network br-open"]
+    assert "docker-networks" not in {finding["id"] for finding in json.loads(audit(scene, "--json").stdout)["settings"]}
+
+
+def test_isolation(scene, built):
+    """Containers that are to be kept apart are not, where rules do not see what passes on a bridge."""
+    scene.docker.network("br-n", ["172.30.78.0/24"], icc=False)
+    for name, address in (("apart", "172.30.78.10"), ("away", "172.30.78.11")):
+        scene.container(name, "br-n", address)
+    try:
+        for br_netfilter in (False, True):
+            scene.set_br_netfilter(br_netfilter)
+            found = packets(json.loads(audit(scene, "--json").stdout), ("container", "br-n"), "isolated-network")
+            assert bool(found) != br_netfilter
+            assert connect("apart", "172.30.78.11", 80, "away")(scene, CLOSED_WAIT) != br_netfilter
+    finally:
+        scene.set_br_netfilter(True)
+        scene.remove("apart")
+        scene.remove("away")
+        scene.docker.call("DELETE", "/networks/br-n")
+
+
+def test_shadow_of_a_device(scene, report, built):
+    """Devices behind this machine's NAT take ports of its services too."""
+    assert packets(report, LAN, "port-shadow")
+    assert shadow("trusted", "internet", INTERNET4, 1194, "trusted")(scene, OPEN_WAIT)
+
+
+def test_settings(scene, report, built):
     """Holes that a setting makes."""
     with sysctl(scene.router, 1, *LOCALNET), sysctl(scene.router, 1, *SOURCE_ROUTE), Ear(scene.router, "127.0.0.1", 6061):
         found = json.loads(audit(scene, "--json").stdout)
     assert {"to": "127.0.0.1", "proto": "udp", "port": 6061} in [
         {key: packet[key] for key in ("to", "proto", "port")} for packet in packets(found, NEIGHBOUR, "host-loopback")]
     assert {"route-localnet", "source-route"} <= {finding["id"] for finding in found["settings"]}
+    assert any(fits(packet, {"to": HOST4, "note": "a source route", "thing": "pub"}) for packet in packets(found, NEIGHBOUR, "source-routed"))
+    assert packets(report, None, "source-routed") == []
 
 
 def test_text_and_sarif(scene, report, built):
@@ -258,6 +418,7 @@ def test_without_docker_socket(scene, built):
     done = scene.machine.run(SPR, "audit", "--docker", "/nowhere", "--json", check=False)
     assert done.returncode == 6
     assert packets(json.loads(done.stdout), NEIGHBOUR, OTHER)
+    assert [note for note in json.loads(done.stdout)["notes"] if "there is no Docker at /nowhere" in note]
 
 
 def test_needs_root(scene, built):

@@ -157,6 +157,17 @@ static const json_t *finding_of(const json_t *report, const char *id, const char
 	return NULL;
 }
 
+static bool has_note(const json_t *report, const char *says)
+{
+	json_t *note;
+	size_t i;
+
+	json_array_foreach(json_object_get(report, "notes"), i, note)
+		if (strstr(json_string_value(note), says))
+			return true;
+	return false;
+}
+
 static bool names_accepts(const json_t *report)
 {
 	return finding_of(report, "other-accept", "") || finding_of(report, "tailscale-accept", "");
@@ -238,6 +249,24 @@ static void test_same_again(void **state)
 	sh(emptied);
 }
 
+/* What a namespace cannot copy is said, and nothing is where there is nothing of the kind. */
+static void test_limits_are_told(void **state)
+{
+	_cleanup_(json_decrefp) json_t *plain = NULL, *filtered = NULL;
+
+	sh(emptied);
+	plain = audit();
+	sh("tc qdisc add dev lan0 clsact");
+	filtered = audit();
+	sh("tc qdisc del dev lan0 clsact");
+	assert_true(has_note(plain, "there is no Docker at /nowhere/docker.sock"));
+	assert_true(has_note(plain, "what the program behind tailscale0 stops by itself"));
+	assert_int_equal(json_array_size(json_object_get(plain, "notes")), 2);
+	assert_true(has_note(filtered,
+			     "what tc, with its filters and programs, does to packets at lan0 is not in the twin"));
+	assert_int_equal(json_array_size(json_object_get(filtered, "notes")), 3);
+}
+
 /* Names that nobody expects: the report is there, and is JSON. */
 static void test_odd_names(void **state)
 {
@@ -255,6 +284,8 @@ static void test_odd_names(void **state)
 	text = json_dumps(sarif, 0);
 	assert_non_null(text);
 	assert_non_null(finding_of(report, "other-network", "$(x);"));
+	assert_true(has_note(report, "nft cannot write the name"));
+	assert_false(has_note(report, "no hook at an interface's ingress"));
 }
 
 /* The program at the other end of the overlay's interface; it runs as long as somebody has that open. */
@@ -277,9 +308,9 @@ static int enter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_accepts),	  cmocka_unit_test(test_accept_for_a_service),
-		cmocka_unit_test(test_peers),	  cmocka_unit_test(test_same_again),
-		cmocka_unit_test(test_odd_names),
+		cmocka_unit_test(test_accepts),		cmocka_unit_test(test_accept_for_a_service),
+		cmocka_unit_test(test_peers),		cmocka_unit_test(test_same_again),
+		cmocka_unit_test(test_limits_are_told), cmocka_unit_test(test_odd_names),
 	};
 
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) < 0) {
