@@ -197,7 +197,7 @@ def test_all_at_once(stage, well):
                 sysctl(stage, "ipv4/conf/all/route_localnet", 1):
             code, bad = named(stage)
         assert code == 5
-        unknown = {name: "not checked" for name in ("enforced", "engine", "docker-version")}
+        unknown = {name: "not checked" for name in ("enforced", "engine", "docker-networks", "docker-version")}
         assert bad == {"daemon": "warning", "protection": "warning", "early-rules": "warning", "boot-rules": "warning",
                        "route-localnet": "warning", **unknown}
     finally:
