@@ -311,12 +311,12 @@ struct trial {
 };
 
 /* The caller's twin is one of its own, and whole. */
-static int judge_all(struct audit *audit, size_t accept, const struct passage *passages, struct trial *trials, size_t n,
-		     struct error *error)
+static int judge_all(struct audit *audit, size_t accept, struct trial *trials, struct error *error)
 {
+	const struct passage *passages = audit->accepts[accept].passages;
+	size_t n = audit->accepts[accept].n_passages, other;
 	const struct trace_step *step = NULL;
 	struct seen now;
-	size_t other;
 	int r = 0;
 
 	for (size_t i = 0; i < n; i++) {
@@ -343,14 +343,12 @@ static int judge_all(struct audit *audit, size_t accept, const struct passage *p
 static int judge(struct audit *audit, size_t accept, struct error *error)
 {
 	static const struct twin_options as_it_is;
-	const struct passage *passages = audit->accepts[accept].passages;
-	size_t n = audit->accepts[accept].n_passages;
-	_cleanup_free_ struct trial *trials = calloc(n + 1, sizeof(*trials));
+	_cleanup_free_ struct trial *trials = calloc(audit->accepts[accept].n_passages + 1, sizeof(*trials));
 	struct twin *whole = audit->twin;
 	int r = trials ? twin_open(&as_it_is, &audit->twin, error) : error_memory(error);
 
 	if (r >= 0) {
-		r = judge_all(audit, accept, passages, trials, n, error);
+		r = judge_all(audit, accept, trials, error);
 		twin_close(audit->twin);
 	}
 	audit->twin = whole;

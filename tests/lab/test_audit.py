@@ -7,10 +7,12 @@ import json
 import os
 import socket
 import struct
+from dataclasses import dataclass
 
 import pytest
 
 from attacks import ATTACKS, LOCALNET, PUB4, SIX6, SOURCE_ROUTE, connect, shadow, sysctl
+from netns import link
 from probes import CLOSED_WAIT, OPEN_WAIT, Ear
 from scene import GATEWAY4, GATEWAY6, HOST4, HOST6, INTERNET4, LAN4, LAN6, PRIVATE4, PRIVATE6, SPECIAL4, SPECIAL6
 from spr import SPR
@@ -111,7 +113,7 @@ STORIES = {"port-shadow", "connection-limit"}
 ACCEPTS = {"other-accept", "tailscale-accept"}
 SENDERS = {("neighbour", "eth0"): "neighbour", ("internet", "eth0"): "upstream", ("lan", "br-lan"): "trusted", ("lan", "guest0"): "guest",
            ("container", "br-a"): "pub", ("container", "br-b"): "bob", ("container", "br-6"): "six", ("container", "br-i"): "inner",
-           ("container", "docker0"): "d1"}
+           ("container", "docker0"): "d1", ("overlay", "tailscale0"): "tailscale0"}
 
 
 def shown(report):
@@ -197,8 +199,8 @@ def shot_of(scene, place, packet, number):
     inet, inet6, l2 = scapy()
     sender = SENDERS[place]
     layer, key = layer_of(packet, number)
-    mac = "ff:ff:ff:ff:ff:ff" if packet.get("note") == "a broadcast" else scene.router.mac(place[1])
-    ether = l2.Ether(src=getattr(scene, sender).mac("eth0"), dst=mac)
+    mac = "ff:ff:ff:ff:ff:ff" if packet.get("note") == "a broadcast" else link(scene.router, place[1]).get("address")
+    ether = l2.Ether() if place[0] == "overlay" else l2.Ether(src=getattr(scene, sender).mac("eth0"), dst=mac)
     gre = {47: {"proto": 47}, 0: {}}[47 if packet["proto"] == "gre" else 0]
     if ":" in packet["to"]:
         head = inet6.IPv6(src=packet["from"], dst=packet["to"], fl=number, hlim=HOP_LIMIT, **({"nh": 47} if gre else {}))
@@ -220,8 +222,8 @@ def know(scene, packet, number, known={}):  # pylint: disable=dangerous-default-
             scene.router.run("ip", "neigh", "replace", packet["to"], "lladdr", mac, "dev", route[0]["dev"], "nud", "permanent")
 
 
-class TunGun:
-    """What a peer of an overlay sends: the tun of the machine, without a MAC."""
+class Overlay:
+    """The program behind the tun of the machine: what a peer sends, and what is sent to one. Frames have no MAC there."""
 
     def __init__(self, fd):
         self.fd = fd
@@ -229,13 +231,20 @@ class TunGun:
     def send(self, frame):
         os.write(self.fd, frame[14:])
 
+    def fileno(self):
+        return self.fd
+
+    def recvfrom(self, size):
+        packet = os.read(self.fd, size)
+        return bytes(12) + (b"\x86\xdd" if packet[0] >> 4 == 6 else b"\x08\x00") + packet, ("tailscale0", 0, 0)
+
     def close(self):
         """Whoever made the interface closes it."""
 
 
 def really_sent(scene, machine, wanted):
     """Those of the packets that do not get through on the machine itself."""
-    for name in {SENDERS[place] for place, _ in wanted} - set(machine.guns):
+    for name in sorted({SENDERS[place] for place, _ in wanted} - set(machine.guns)):
         machine.guns[name] = getattr(scene, name).socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         machine.guns[name].bind(("eth0", 0))
     lost = []
@@ -295,24 +304,34 @@ iptables -A ts-forward -i tailscale0 -j MARK --set-xmark 0x40000/0xff0000
 iptables -A ts-forward -m mark --mark 0x40000/0xff0000 -j ACCEPT
 iptables -A ts-forward -s 100.64.0.0/10 -o tailscale0 -j DROP
 iptables -A ts-forward -o tailscale0 -j ACCEPT
+iptables -I FORWARD -j ts-forward
 """
-NO_TAILSCALE = "ip rule del pref 5270; ip -6 rule del pref 5270; iptables -F ts-forward; iptables -X ts-forward"
 
-# What is put into the machine and taken out, the rule that is named, and one of the packets that it lets through.
+
+@dataclass
+class Accepted:
+    load: str  # what is put into the machine
+    without: str  # and what takes the rule out again
+    rules: tuple = ()  # that are named
+    packet: dict = None  # one that the first of them lets through
+    id: str = "other-accept"
+    undo: str = "true"  # the rest
+
+
 ACCEPTED = {
-    "DOCKER-USER": ("iptables -I DOCKER-USER -j ACCEPT", "iptables -D DOCKER-USER -j ACCEPT", "other-accept",
-                    "-A DOCKER-USER -j ACCEPT", {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "tcp"}),
-    "FORWARD": ("iptables -I FORWARD -i br-b -j ACCEPT", "iptables -D FORWARD -i br-b -j ACCEPT", "other-accept",
-                "-A FORWARD -i br-b -j ACCEPT", {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "udp"}),
-    "DOCKER-USER, to an internal network": (
-        "iptables -I DOCKER-USER -o br-i -j ACCEPT", "iptables -D DOCKER-USER -o br-i -j ACCEPT", "other-accept",
-        "-A DOCKER-USER -o br-i -j ACCEPT", {"zone": "neighbour", "to": "172.30.9.10", "proto": "tcp"}),
-    "Tailscale": (TAILSCALE + "iptables -I FORWARD -j ts-forward", "iptables -D FORWARD -j ts-forward; " + NO_TAILSCALE,
-                  "tailscale-accept", "-A ts-forward -m mark --mark 0x40000/0xff0000 -j ACCEPT",
-                  {"zone": "overlay", "interface": "tailscale0", "to": "172.30.9.10", "proto": "tcp"}),
+    "DOCKER-USER": Accepted("iptables -I DOCKER-USER -j ACCEPT", "iptables -D DOCKER-USER -j ACCEPT", ("-A DOCKER-USER -j ACCEPT",),
+                            {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "tcp"}),
+    "FORWARD": Accepted("iptables -I FORWARD -i br-b -j ACCEPT", "iptables -D FORWARD -i br-b -j ACCEPT",
+                        ("-A FORWARD -i br-b -j ACCEPT",), {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "udp"}),
+    "to an internal network": Accepted("iptables -I DOCKER-USER -o br-i -j ACCEPT", "iptables -D DOCKER-USER -o br-i -j ACCEPT",
+                                       ("-A DOCKER-USER -o br-i -j ACCEPT",), {"zone": "neighbour", "to": "172.30.9.10", "proto": "tcp"}),
+    "Tailscale": Accepted(TAILSCALE, "iptables -D FORWARD -j ts-forward",
+                          ("-A ts-forward -m mark --mark 0x40000/0xff0000 -j ACCEPT", "-A ts-forward -o tailscale0 -j ACCEPT"),
+                          {"zone": "overlay", "interface": "tailscale0", "to": "172.30.9.10", "proto": "tcp"}, "tailscale-accept",
+                          "ip rule del pref 5270; ip -6 rule del pref 5270; iptables -F ts-forward; iptables -X ts-forward"),
     # accepts that open nothing: the policy of FORWARD accepts anyway here, and what Docker drops they do not meet
-    "behind Docker's": ("iptables -A FORWARD -j ACCEPT", "iptables -D FORWARD -j ACCEPT", None, None, None),
-    "before routing": ("iptables -t mangle -I PREROUTING -j ACCEPT", "iptables -t mangle -D PREROUTING -j ACCEPT", None, None, None),
+    "behind Docker's": Accepted("iptables -A FORWARD -j ACCEPT", "iptables -D FORWARD -j ACCEPT"),
+    "before routing": Accepted("iptables -t mangle -I PREROUTING -j ACCEPT", "iptables -t mangle -D PREROUTING -j ACCEPT"),
 }
 
 
@@ -323,7 +342,7 @@ def tailscale0(scene):
         fd = os.open("/dev/net/tun", os.O_RDWR)
         fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"tailscale0", 0x1001))  # TUNSETIFF, IFF_TUN | IFF_NO_PI
     try:
-        yield fd
+        yield Overlay(fd)
     finally:
         os.close(fd)
 
@@ -331,25 +350,28 @@ def tailscale0(scene):
 @pytest.mark.parametrize("name", ACCEPTED)
 def test_accepts(scene, machine, name, built):
     """A rule of others is named for the packets that do get through by it, and do not without it."""
-    load, undo, number, text, packet = ACCEPTED[name]
-    with tailscale0(scene) as tun:
-        machine.guns["tailscale0"] = TunGun(tun)
-        SENDERS[("overlay", "tailscale0")] = "tailscale0"
-        scene.router.run("sh", "-e", "-c", load)
+    case = ACCEPTED[name]
+    with tailscale0(scene) as overlay:
+        machine.guns["tailscale0"] = overlay
+        machine.names[overlay] = "tailscale0"
+        scene.router.run("sh", "-e", "-c", case.load)
         try:
             found = json.loads(audit(scene, "--json").stdout)
-            rules = [finding for finding in found["findings"] if finding["id"] in ACCEPTS]
-            assert sorted(finding["rule"]["text"] for finding in rules) == ([text] if text else [])
-            wanted = [pair for finding in rules for pair in shown({"findings": [finding]})]
+            named = sorted((finding for finding in found["findings"] if finding["id"] in ACCEPTS), key=lambda one: one["rule"]["text"])
+            wanted = list(shown({"findings": named}))
             lost = really_sent(scene, machine, wanted)
+            scene.router.run("sh", "-e", "-c", case.without)
+            closed = really_sent(scene, machine, wanted)
         finally:
-            scene.router.run("sh", "-c", undo)
-        assert lost == []
-        assert len(really_sent(scene, machine, wanted)) == len(wanted)
-    if packet:
-        assert rules[0]["id"] == number and rules[0]["severity"] == "warning"
-        assert any(fits(shot, packet) for shot in rules[0]["packets"]), rules[0]["packets"]
-        assert rules[0]["fix"]
+            scene.router.run("sh", "-c", f"{case.without}; {case.undo}", check=False)
+            del machine.guns["tailscale0"], machine.names[overlay]
+    assert [finding["rule"]["text"] for finding in named] == list(case.rules)
+    assert lost == []
+    assert len(closed) == len(wanted)
+    for finding in named:
+        assert (finding["id"], finding["severity"]) == (case.id, "warning") and finding["fix"]
+    if case.packet:
+        assert any(fits(shot, case.packet) for shot in named[0]["packets"]), named[0]["packets"]
 
 
 def test_networks(scene, built):
