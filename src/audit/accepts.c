@@ -64,7 +64,6 @@ struct accept {
 	size_t n_passages;
 	json_t *packets, *things; /* what is dropped without it */
 	char from[300]; /* who sends that */
-	const struct origin *last_from;
 	bool beyond_services; /* not only services of this machine */
 };
 
@@ -259,6 +258,18 @@ static const struct trace_step *new_step(const struct seen *now, const struct se
 	return NULL;
 }
 
+static bool names_already(const struct accept *accept, const char *name)
+{
+	const char *at = accept->from;
+
+	while ((at = strstr(at, name))) {
+		at += strlen(name);
+		if (!*at || *at == ';')
+			return true;
+	}
+	return false;
+}
+
 static void add_proof(struct audit *audit, size_t index, const struct passage *passage)
 {
 	struct accept *accept = &audit->accepts[index];
@@ -277,10 +288,9 @@ static void add_proof(struct audit *audit, size_t index, const struct passage *p
 		audit->no_memory = true;
 	if (passage->thing)
 		things_add(audit, accept->things, passage->thing);
-	if (accept->last_from != passage->origin)
+	if (!names_already(accept, passage->origin->name))
 		snprintf(accept->from + used, sizeof(accept->from) - used, "%s%s", used ? "; " : "",
 			 passage->origin->name);
-	accept->last_from = passage->origin;
 	accept->beyond_services |= !passage->service;
 }
 
