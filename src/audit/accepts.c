@@ -15,7 +15,7 @@
  */
 
 #define RULES_MAX 24 /* that are looked at: each takes a twin */
-#define PASSAGES_MAX 8 /* kept for a rule, of one origin and finding */
+#define PASSAGES_MAX 8 /* kept for a rule, of a kind */
 #define WAYS_MAX 8 /* rules in each other's shadow */
 #define RULE_SHOWN 200
 
@@ -52,6 +52,7 @@ struct passage {
 	struct probe probe;
 	struct addr from; /* what the probe points to, when it is forged */
 	const char *id; /* of the finding */
+	unsigned out; /* the interface that it left by; 0: it arrived here */
 	bool service; /* it arrived at a service of this machine */
 	char *thing;
 };
@@ -190,12 +191,23 @@ static const struct trace_step *step_of(const struct seen *seen, size_t index)
 	return NULL;
 }
 
-static bool wants_more(const struct accept *accept, const struct hole *hole)
+static unsigned out_of(const struct audit *audit)
 {
+	return audit->last.n_exits > 0 ? audit->last.exits[0].interface : 0;
+}
+
+/* Of packets that go the same way from the same place, a few stand for all. */
+static bool wants_more(const struct accept *accept, const struct hole *hole, const struct probe *probe)
+{
+	unsigned out = out_of(hole->audit);
 	size_t n = 0;
 
-	for (size_t i = 0; i < accept->n_passages; i++)
-		n += accept->passages[i].origin == hole->origin && strcmp(accept->passages[i].id, hole->id) == 0;
+	for (size_t i = 0; i < accept->n_passages && n < PASSAGES_MAX; i++) {
+		const struct passage *passage = &accept->passages[i];
+
+		n += passage->origin == hole->origin && passage->id == hole->id && passage->out == out &&
+		     passage->probe.proto == probe->proto && passage->probe.note == probe->note;
+	}
 	return n < PASSAGES_MAX;
 }
 
@@ -208,6 +220,7 @@ static void keep(struct accept *accept, const struct hole *hole, const struct pr
 		return;
 	}
 	*passage = (struct passage){ .origin = hole->origin, .probe = *probe, .id = hole->id };
+	passage->out = out_of(hole->audit);
 	passage->service = hole->audit->last.local && !begins(hole->id, "published");
 	if (probe->from)
 		passage->from = *probe->from;
@@ -221,7 +234,7 @@ void accepts_keep(struct hole *hole, const struct probe *probe, const char *thin
 
 	look(hole->audit, &seen);
 	for (size_t i = 0; i < seen.n; i++)
-		if (wants_more(&hole->audit->accepts[seen.index[i]], hole))
+		if (wants_more(&hole->audit->accepts[seen.index[i]], hole, probe))
 			keep(&hole->audit->accepts[seen.index[i]], hole, probe, thing);
 }
 

@@ -14,9 +14,10 @@
 #define FIX_UPSTREAM_LAN                                                                                               \
 	"spr up, with the role lan for their network; or rules in FORWARD that drop private destinations"
 #define FIX_EXIT "spr up; or a rule in FORWARD that drops what comes from the overlay and leaves by the uplink"
-#define FIX_SHADOW                                                                                                     \
-	"spr up: what leaves a container network gets source ports that no service has; or masquerade to such ports: " \
-	"--to-ports, masquerade to :FIRST-LAST"
+#define FIX_SHADOW "spr up: what leaves a container network gets source ports that no service has"
+#define FIX_SHADOW_LAN                                                                                                 \
+	"a masquerade to ports that no service has: `masquerade to :32768-60999` in nft, --to-ports 32768-60999 in "   \
+	"iptables"
 #define FIX_FLOOD "spr up: its setting `connections` limits each member"
 #define FLOOD 5001 /* connections of one */
 
@@ -192,14 +193,19 @@ static bool serves_all(const struct audit *audit, size_t i, int family)
 void check_shadow(struct audit *audit, const struct origin *origin)
 {
 	const struct origin *internet = internet_of(audit);
-	struct hole hole = { audit, origin, "port-shadow", SEVERITY_WARNING, FIX_SHADOW, .story = true };
+	bool container = origin->kind == ORIGIN_CONTAINER;
+	struct hole hole = { audit,
+			     origin,
+			     "port-shadow",
+			     container ? SEVERITY_WARNING : SEVERITY_NOTICE,
+			     container ? FIX_SHADOW : FIX_SHADOW_LAN,
+			     .story = true };
 
 	for (size_t i = 0; internet && i < audit->n_listeners && !from_outside(origin); i++)
 		for (int family = 0; family < FAMILIES; family++)
 			if (origin->at[family].family && serves_all(audit, i, family))
 				try_shadow(&hole, internet, &internet->at[family], audit->listeners[i].port);
-	hole_end(&hole,
-		 "%s takes ports of services for itself, and what others send to those services goes to the container",
+	hole_end(&hole, "%s takes ports of services for itself, and what others send to those services goes there",
 		 origin->name);
 }
 

@@ -247,19 +247,19 @@ def really_sent(scene, machine, wanted):
     for name in sorted({SENDERS[place] for place, _ in wanted} - set(machine.guns)):
         machine.guns[name] = getattr(scene, name).socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
         machine.guns[name].bind(("eth0", 0))
+    def shoot(shots):
+        scene.router.run("conntrack", "-F", check=False)  # two GRE flows by one translated address are in each other's way
+        scene.router.run("nft", "flush set inet heard ports; flush set inet heard ids; flush set inet heard echoes")
+        fates = machine.shoot(shots)
+        return [shot for shot in shots if not fates[shot.number]]
+
     lost = []
     for start in range(0, len(wanted), 100):
         shots = []
         for number, (place, packet) in enumerate(wanted[start:start + 100], start + 1):
             know(scene, packet, number)
             shots.append(shot_of(scene, place, packet, number))
-        scene.router.run("conntrack", "-F", check=False)  # two GRE flows by one translated address are in each other's way
-        fates = machine.shoot(shots)
-        lost += [shot for shot in shots if not fates[shot.number]]
-        again = [shot for shot in lost if shot in shots]
-        scene.router.run("conntrack", "-F", check=False)
-        fates = machine.shoot(again)
-        lost = [shot for shot in lost if shot not in again or not fates[shot.number]]
+        lost += shoot(shoot(shots))
     return lost
 
 
@@ -320,9 +320,9 @@ class Accepted:
 
 ACCEPTED = {
     "DOCKER-USER": Accepted("iptables -I DOCKER-USER -j ACCEPT", "iptables -D DOCKER-USER -j ACCEPT", ("-A DOCKER-USER -j ACCEPT",),
-                            {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "tcp"}),
+                            {"zone": "container", "interface": "br-b", "thing": "pub", "proto": "tcp"}),
     "FORWARD": Accepted("iptables -I FORWARD -i br-b -j ACCEPT", "iptables -D FORWARD -i br-b -j ACCEPT",
-                        ("-A FORWARD -i br-b -j ACCEPT",), {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "udp"}),
+                        ("-A FORWARD -i br-b -j ACCEPT",), {"zone": "container", "interface": "br-b", "to": PUB4, "proto": "tcp"}),
     "to an internal network": Accepted("iptables -I DOCKER-USER -o br-i -j ACCEPT", "iptables -D DOCKER-USER -o br-i -j ACCEPT",
                                        ("-A DOCKER-USER -o br-i -j ACCEPT",), {"zone": "neighbour", "to": "172.30.9.10", "proto": "tcp"}),
     "Tailscale": Accepted(TAILSCALE, "iptables -D FORWARD -j ts-forward",
@@ -405,7 +405,7 @@ def test_isolation(scene, built):
 
 
 def test_shadow_of_a_device(scene, report, built):
-    """Devices behind this machine's NAT take ports of its services too."""
+    """Devices behind this machine's NAT take ports of its services too: good to know, since that NAT is its own."""
     assert packets(report, LAN, "port-shadow")
     assert shadow("trusted", "internet", INTERNET4, 1194, "trusted")(scene, OPEN_WAIT)
 
@@ -456,6 +456,7 @@ def test_nothing_with_spr(stage, built):
         done = stage.spr.command("audit", "--docker", stage.scene.docker.socket, "--json", check=False)
     stage.plain()
     found = json.loads(done.stdout)
-    assert found["findings"] == []
+    # what this machine's own NAT of its LAN does is its own, and is said
+    assert {(finding["id"], finding["severity"], finding["from"]["zone"]) for finding in found["findings"]} <= {("port-shadow", "notice", "lan")}
     assert found["notes"] == []
     assert done.returncode == 0
