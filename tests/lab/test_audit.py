@@ -242,6 +242,14 @@ class Overlay:
         """Whoever made the interface closes it."""
 
 
+def in_groups(wanted):
+    """Up to a hundred at a time, with their numbers; GRE from one place at a time: two by one translated address collide."""
+    groups = {}
+    for number, (place, packet) in enumerate(wanted, 1):
+        groups.setdefault(place if packet["proto"] == "gre" else number // 100, []).append((number, (place, packet)))
+    return groups.values()
+
+
 def really_sent(scene, machine, wanted):
     """Those of the packets that do not get through on the machine itself."""
     for name in sorted({SENDERS[place] for place, _ in wanted} - set(machine.guns)):
@@ -254,9 +262,9 @@ def really_sent(scene, machine, wanted):
         return [shot for shot in shots if not fates[shot.number]]
 
     lost = []
-    for start in range(0, len(wanted), 100):
+    for group in in_groups(wanted):
         shots = []
-        for number, (place, packet) in enumerate(wanted[start:start + 100], start + 1):
+        for number, (place, packet) in group:
             know(scene, packet, number)
             shots.append(shot_of(scene, place, packet, number))
         lost += shoot(shoot(shots))
