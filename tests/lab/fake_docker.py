@@ -32,9 +32,10 @@ SUBNET6 = ipaddress.ip_network("2600:d5::/64")
 
 
 def pause(seconds):
-    """In steps of a millisecond, so that on a busy machine it takes longer, as all that a dockerd does would."""
-    for _ in range(round(seconds * 1000)):
-        time.sleep(0.001)
+    """In steps of some milliseconds, so that on a busy machine it takes longer, as all that a dockerd does would."""
+    steps = max(1, round(seconds / 0.004))
+    for _ in range(steps):
+        time.sleep(seconds / steps)
 
 
 def six_of(address):
