@@ -78,8 +78,8 @@ static size_t put_udp(const struct frame *frame, uint8_t *at)
 	memcpy(at + 8, (uint8_t[]){ 's', 'p', 'r', '?' }, 4);
 	check = transport_sum(frame, at, 12);
 	put16(at + 6, check ? check : 0xffff);
-	if (frame->bad_sum)
-		at[6] ^= 0x5a;
+	if (frame->bad_sum) /* 0 would say that there is none, which is right too */
+		put16(at + 6, check ^ (check == 0x5a00 ? 0x5b00 : 0x5a00));
 	return 12;
 }
 

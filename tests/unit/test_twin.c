@@ -413,9 +413,29 @@ static int enter(void **state)
 	return 0;
 }
 
+/* A wrong UDP checksum is never the 0 that stands for none. */
+static void test_bad_sum(void **state)
+{
+	uint8_t buffer[FRAME_MAX];
+	bool met = false;
+
+	for (unsigned port = 0; port <= UINT16_MAX; port++) {
+		struct frame frame = packet("10.0.0.1", "10.0.0.2", IPPROTO_UDP, (uint16_t)port);
+		const uint8_t *sum = buffer + 14 + 20 + 6;
+
+		frame_build(&frame, buffer);
+		met = met || (sum[0] == 0x5a && sum[1] == 0);
+		frame.bad_sum = true;
+		frame_build(&frame, buffer);
+		assert_true(sum[0] || sum[1]);
+	}
+	assert_true(met);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bad_sum),
 		cmocka_unit_test(test_passes),
 		cmocka_unit_test(test_drops_are_named),
 		cmocka_unit_test(test_connections),
