@@ -165,4 +165,5 @@ void change_show(const struct command *command, const json_t *result)
 		print_list("closes", json_object_get(result, "closes"));
 	}
 	print_list("note", json_object_get(result, "notes"));
+	plan_show(result);
 }

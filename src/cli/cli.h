@@ -17,8 +17,8 @@ enum status {
 	STATUS_USAGE = 2,
 	STATUS_NO_DAEMON = 3,
 	STATUS_DROP = 4, /* explain */
-	STATUS_WARNING = 5, /* doctor, audit, prove */
-	STATUS_CRITICAL = 6, /* doctor, audit, prove */
+	STATUS_WARNING = 5, /* doctor, audit, prove, dry runs, status */
+	STATUS_CRITICAL = 6,
 };
 
 enum option_index {
@@ -127,6 +127,10 @@ enum status explain_status(const json_t *result);
 struct twin;
 struct twin_result;
 int packet_shoot(struct twin *twin, const json_t *packet, unsigned n, struct twin_result *ret, struct error *error);
+/* A dry run tried in twins: adds "twin" to the daemon's answer. */
+int plan_twin(const struct command *command, json_t *result, struct error *error);
+void plan_show(const json_t *result);
+enum status plan_status(const json_t *result);
 void prove_show(const struct command *command, const json_t *result);
 enum status prove_status(const json_t *result);
 int prove_twin(const struct command *command, json_t *result, struct error *error);

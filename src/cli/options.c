@@ -231,6 +231,10 @@ int command_request(const struct command *command, json_t **ret, struct error *e
 		r = verb->build(command, request, error);
 	if (r >= 0 && verb->changes)
 		r = add_change(command, request, error);
+	/* root can try a dry run in twins, and is given what that takes */
+	if (r >= 0 && verb->after && geteuid() == 0 && json_is_true(json_object_get(request, "dry_run")) &&
+	    json_object_set_new(request, "trial", json_true()) < 0)
+		r = error_memory(error);
 	if (r >= 0)
 		*ret = TAKE_PTR(request);
 	return r;

@@ -51,6 +51,7 @@ void up_show(const struct command *command, const json_t *result)
 	print_ports(json_object_get(result, "ports"));
 	print_section("Left alone", json_object_get(result, "left_alone"));
 	print_section("Next", json_object_get(result, "next"));
+	plan_show(result);
 }
 
 void down_show(const struct command *command, const json_t *result)
@@ -63,6 +64,7 @@ void down_show(const struct command *command, const json_t *result)
 	else
 		printf("%s\n", changed ? "spr is down: it closes nothing any more." : "spr was down already.");
 	print_section("Did", json_object_get(result, "did"));
+	plan_show(result);
 }
 
 static void print_field(const char *name, const json_t *value)

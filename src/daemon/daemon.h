@@ -231,6 +231,12 @@ json_int_t pending_count(const struct daemon *daemon);
 /* report.c: what status and up say besides numbers. */
 json_t *report_notes(const struct daemon *daemon);
 
+/*
+ * trial.c: for somebody who tries a change in twins: packets with what is said of them before and after, and the rules of
+ * both as nft text (null: the kernel has them; "": none of ours). A model is NULL where nothing of ours is in force.
+ */
+json_t *trial_json(const struct daemon *daemon, const struct model *before, const struct model *after);
+
 /* The very packet that was judged, for who wants to send it: within a network it goes to the other's own MAC. */
 struct end;
 struct packet;

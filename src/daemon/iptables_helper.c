@@ -12,54 +12,16 @@
 #include <sys/wait.h>
 
 #include "daemon/helper.h"
-#include "ruleset/compile.h"
+#include "ruleset/docker_user.h"
 
-/*
- * The rule stands behind those that the chain's users put there, and before the RETURN that Docker puts last: what they
- * drop stays dropped. It is written with the same iptables as Docker's: the one in PATH.
- */
+/* The rule is written with the same iptables as Docker's: the one in PATH. */
 
-#define CHAIN "DOCKER-USER"
-#define ADDED "-A " CHAIN " "
+#define CHAIN DOCKER_USER_CHAIN
 #define LISTING_MAX 65536
 #define SILENCE 30000 /* ms; iptables itself waits for others' lock for 5 s */
 #define ROUNDS 16
 
 const char *const iptables_programs[2] = { "iptables", "ip6tables" };
-
-struct place_in_chain {
-	unsigned ours; /* number of our rule, 0 without */
-	unsigned end; /* where it belongs: before the first bare RETURN, or behind the last rule */
-	bool right; /* it is there */
-};
-
-static const char *mark_text(char buffer[32])
-{
-	snprintf(buffer, 32, "0x%x/0x%x", ACCEPT_BIT, ACCEPT_BIT);
-	return buffer;
-}
-
-static struct place_in_chain find_place(char *listing)
-{
-	struct place_in_chain place = { 0 };
-	char mark[32], *save = NULL;
-	unsigned n = 0;
-
-	mark_text(mark);
-	for (char *line = strtok_r(listing, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		if (strncmp(line, ADDED, strlen(ADDED)) != 0)
-			continue;
-		n++;
-		if (strstr(line, mark) && strstr(line, "-j ACCEPT"))
-			place.ours = n;
-		else if (!place.end && strcmp(line, ADDED "-j RETURN") == 0)
-			place.end = n;
-	}
-	if (!place.end)
-		place.end = n + 1;
-	place.right = place.ours && place.ours + 1 == place.end;
-	return place;
-}
 
 /* What is said is read to the end; -ETIMEDOUT when nothing comes for long. */
 static int read_listing(int fd, char *listing)
@@ -143,20 +105,20 @@ static int run(char *const arguments[], char *listing)
 /* Lists, takes out what is in the wrong place, puts in what is missing; without such a chain there is nothing to do. */
 static int ensure(char *program, bool present)
 {
-	char listing[LISTING_MAX], mark[32], at[16];
+	char listing[LISTING_MAX], mark[DOCKER_USER_MARK_MAX], at[16];
 	char *list[] = { program, "-w", "5", "-S", CHAIN, NULL };
 	char *insert[] = { program, "-w", "5", "-I", CHAIN, at, "-m", "mark", "--mark", mark, "-j", "ACCEPT", NULL };
 	char *delete[] = { program, "-w", "5", "-D", CHAIN, at, NULL };
 	int r = 0;
 
-	mark_text(mark);
+	docker_user_mark(mark);
 	for (unsigned i = 0; i < ROUNDS && r == 0; i++) {
-		struct place_in_chain place;
+		struct docker_user_place place;
 
 		r = run(list, listing);
 		if (r != 0)
 			break;
-		place = find_place(listing);
+		place = docker_user_find(listing);
 		if (!place.ours && !present)
 			break;
 		if (place.ours && present && place.right)

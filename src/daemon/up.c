@@ -196,5 +196,7 @@ CALL(call_up)
 	}
 	*ret_result = describe_state(daemon, false);
 	json_object_set_new(*ret_result, "dry_run", json_boolean(dry));
+	if (json_object_get(reviewed, "trial"))
+		json_object_set(*ret_result, "trial", json_object_get(reviewed, "trial"));
 	return *ret_result ? 0 : error_set(error, ENOMEM, "it is up; there is not enough memory for the answer");
 }

@@ -14,10 +14,10 @@
 #include "base/program.h"
 #include "base/text.h"
 #include "kernel/conntrack.h"
-#include "kernel/nft.h"
 #include "kernel/nlsocket.h"
 #include "kernel/tap.h"
 #include "kernel/trace.h"
+#include "ruleset/docker_user.h"
 #include "twin/twin_private.h"
 
 #define NAMESPACE "/proc/self/ns/net"
@@ -161,15 +161,30 @@ static int load_ingress(struct twin *twin, struct error *error)
 	return 0;
 }
 
-static int load_candidate(const struct ruleset *candidate, struct error *error)
+/* As on the machine, what is accepted gets past Docker's own rules; where there is no such chain nothing is in its way. */
+static void let_past_docker(struct twin *twin)
 {
-	struct nft *nft = NULL;
-	int r = nft_open(NFT_PLAIN, &nft, error);
+	static const char *const programs[] = { "iptables", "ip6tables" };
 
-	if (r >= 0)
-		r = nft_apply(nft, NULL, candidate, error);
-	nft_close(nft);
-	return r;
+	for (size_t i = 0; i < ELEMENTSOF(programs); i++) {
+		const char *list[] = { programs[i], "-w", "5", "-S", DOCKER_USER_CHAIN, NULL };
+		char mark[DOCKER_USER_MARK_MAX], at[16], said[PROGRAM_SAID_MAX];
+		const char *insert[] = { programs[i], "-w",	"5",	"-I",	  DOCKER_USER_CHAIN,
+					 at,	      "-m",	"mark", "--mark", docker_user_mark(mark),
+					 "-j",	      "ACCEPT", NULL };
+		_cleanup_free_ char *listing = NULL, *out = NULL;
+		struct docker_user_place place;
+		size_t length;
+
+		if (program_feed(list, NULL, &listing, &length, said) < 0)
+			continue;
+		place = docker_user_find(listing);
+		if (place.ours)
+			continue;
+		snprintf(at, sizeof(at), "%u", place.end);
+		if (program_feed(insert, NULL, &out, &length, said) < 0)
+			twin_note(twin, "the rule of spr in DOCKER-USER is not in the twin");
+	}
 }
 
 /* The caller is in the new namespace. */
@@ -189,8 +204,10 @@ static int build(struct twin *twin, const struct twin_options *options, const st
 	if (r < 0)
 		return r;
 	rules_load(rules, twin_note, twin);
-	if (options->candidate)
-		r = load_candidate(options->candidate, error);
+	if (options->candidate) {
+		let_past_docker(twin);
+		r = load(options->candidate, error);
+	}
 	if (r >= 0)
 		r = load(checkpoints, error);
 	if (r >= 0)

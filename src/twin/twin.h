@@ -6,8 +6,6 @@
 #include "kernel/packet_parse.h"
 #include "kernel/trace.h"
 
-struct ruleset;
-
 /*
  * The twin: a network namespace without a name that is like the one that the caller is in, with its interfaces, addresses,
  * routes, neighbours, settings and everybody's rules. Frames are put in at the outside of an interface, and come out
@@ -16,10 +14,10 @@ struct ruleset;
  */
 struct twin;
 
-/* What it has of our own tables: those that the machine has, none, or those of a ruleset. */
+/* What it has of our own tables: those that the machine has, none, or others. */
 struct twin_options {
 	bool without_spr;
-	const struct ruleset *candidate; /* borrowed; instead of the machine's */
+	const char *candidate; /* a table of ours as nft text, instead of the machine's; with our rule in DOCKER-USER */
 };
 
 /*

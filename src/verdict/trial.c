@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "verdict/trial.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+
+#include "base/array.h"
+
+#define PORTS_MAX 16 /* of a pair */
+
+static const struct port_range usual[] = {
+	{ .proto = IPPROTO_TCP, .first = 22, .last = 22 },
+	{ .proto = IPPROTO_TCP, .first = 80, .last = 80 },
+	{ .proto = IPPROTO_UDP, .first = 53, .last = 53 },
+};
+
+/* What a model says of an address; the numbers mean the same in both models. */
+struct standing {
+	uint32_t class; /* number, 0 for nobody known */
+	uint32_t fronts; /* of all numbers of its published ports */
+	enum role role; /* of the interface */
+	bool router;
+};
+
+struct spot {
+	struct end end;
+	struct standing before, after;
+	size_t rank;
+};
+
+struct spots {
+	struct spot *items;
+	size_t n;
+};
+
+/* What is compared, and what came of it. */
+struct comparison {
+	const struct model *before, *after; /* the same one, where all is asked for */
+	bool all, published;
+	struct trials *trials;
+};
+
+/* Addresses that the kernel itself takes from nobody prove nothing. */
+static bool is_nobody(const struct addr *addr)
+{
+	if (addr->family == AF_INET)
+		return addr->bytes[0] == 0 || addr->bytes[0] == 127 || addr->bytes[0] >= 224;
+	return addr->bytes[0] == 0 || addr->bytes[0] == 0xff || addr_is_link_local(addr);
+}
+
+/* This machine's address on a network is none of the devices there. */
+static bool is_own(const struct model *model, const struct addr *addr)
+{
+	for (size_t i = 0; i < model->inventory->n_interfaces; i++)
+		for (size_t k = 0; k < model->inventory->interfaces[i].n_addresses; k++)
+			if (addr_compare(&model->inventory->interfaces[i].addresses[k].addr, addr) == 0)
+				return true;
+	return false;
+}
+
+static struct standing standing_of(const struct comparison *comparison, const struct model *model,
+				   const struct end *end)
+{
+	const struct location *location = model_location(model, end->location->interface, &end->addr);
+	struct standing standing = { .role = model_role(model, end->location->interface), .router = model->router };
+	uint32_t last = 0;
+
+	if (!location)
+		return standing;
+	standing.class = model->classes[location->class].number;
+	for (size_t i = 0; comparison->published && i < location->n_published; i++) {
+		uint32_t front = model->fronts[model->published[location->first_published + i].front].number;
+
+		standing.fronts = front == last ? standing.fronts : standing.fronts * 31 + front;
+		last = front;
+	}
+	return standing;
+}
+
+static int add_spots(const struct comparison *comparison, const struct model *model, struct spots *ret)
+{
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+		struct end end = { location, location_address(location) };
+		struct spot *spot;
+
+		if (!location->single && addr_compare(&end.addr, &location->range.first) == 0)
+			addr_next(&end.addr); /* not the network's own */
+		while (location->interface[0] && is_own(model, &end.addr) && addr_next(&end.addr))
+			;
+		if (is_nobody(&end.addr) || !range_contains(&location->range, &end.addr))
+			continue;
+		spot = ARRAY_ADD(ret->items, ret->n);
+		if (!spot)
+			return -ENOMEM;
+		*spot = (struct spot){ end, standing_of(comparison, comparison->before, &end),
+				       standing_of(comparison, comparison->after, &end), ret->n };
+	}
+	return 0;
+}
+
+static int number_order(uint32_t one, uint32_t other)
+{
+	return (one > other) - (one < other);
+}
+
+static int standing_order(const struct standing *one, const struct standing *other)
+{
+	int order = number_order(one->class, other->class);
+
+	if (order == 0)
+		order = number_order(one->fronts, other->fronts);
+	if (order == 0)
+		order = (int)one->role - (int)other->role;
+	return order ? order : one->router - other->router;
+}
+
+static int spot_alike(const struct spot *one, const struct spot *other)
+{
+	int order = strcmp(one->end.location->interface, other->end.location->interface);
+
+	if (order == 0)
+		order = one->end.addr.family - other->end.addr.family;
+	if (order == 0)
+		order = standing_order(&one->before, &other->before);
+	return order ? order : standing_order(&one->after, &other->after);
+}
+
+static int spot_order(const void *one, const void *other)
+{
+	const struct spot *a = one, *b = other;
+	int order = spot_alike(a, b);
+
+	return order ? order : (a->rank > b->rank) - (a->rank < b->rank);
+}
+
+static int spot_rank(const void *one, const void *other)
+{
+	const struct spot *a = one, *b = other;
+
+	return (a->rank > b->rank) - (a->rank < b->rank);
+}
+
+/* Of those alike the first; in the order of the model. */
+static int find_spots(const struct comparison *comparison, struct spots *ret)
+{
+	int r = add_spots(comparison, comparison->after, ret);
+	size_t kept = 0;
+
+	if (r >= 0 && comparison->before != comparison->after)
+		r = add_spots(comparison, comparison->before, ret);
+	if (r < 0 || ret->n == 0)
+		return r;
+	qsort(ret->items, ret->n, sizeof(*ret->items), spot_order);
+	for (size_t i = 1; i < ret->n; i++)
+		if (spot_alike(&ret->items[kept], &ret->items[i]) != 0)
+			ret->items[++kept] = ret->items[i];
+	ret->n = kept + 1;
+	qsort(ret->items, ret->n, sizeof(*ret->items), spot_rank);
+	return 0;
+}
+
+bool question_published(const struct model *model, const struct end *from, const struct end *to,
+			const struct port_binding *port, struct packet *ret)
+{
+	const struct port_range own = { .proto = port->proto,
+					.first = port->container_port,
+					.last = port->container_port };
+	const struct end host = { .location = &(struct location){ .range = { port->host, port->host } },
+				  .addr = port->host };
+	struct packet packet, dialled;
+
+	if (port->host.family != to->addr.family || addr_is_loopback(&port->host))
+		return false;
+	question_packet(model, from, to, &own, &packet);
+	question_packet(model, from, &host, &own, &dialled);
+	packet.dialled = addr_is_any(&port->host) ? dialled.dialled : port->host;
+	packet.dialled_port = port->host_port;
+	if (addr_is_any(&packet.dialled))
+		return false;
+	/* Docker's NAT leaves out what comes from the container's own bridge: that is its proxy's. */
+	if (strcmp(packet.in, packet.out) == 0) {
+		packet.out = "";
+		packet.to = packet.dialled;
+		packet.to_port = packet.dialled_port;
+	}
+	*ret = packet;
+	return true;
+}
+
+static int keep_packet(const struct comparison *comparison, const struct spot *from, const struct spot *to,
+		       const struct packet *packet, bool published)
+{
+	struct trial trial = { .from = from->end, .to = to->end, .packet = *packet, .published = published };
+	struct decision before, after;
+	struct trial *slot;
+
+	verdict(comparison->after, packet, &after);
+	before = after;
+	if (comparison->before != comparison->after)
+		verdict(comparison->before, packet, &before);
+	if (!comparison->all && before.accept == after.accept)
+		return 0;
+	trial.before = before.accept;
+	trial.after = after.accept;
+	trial.reason = after.accept ? before.reason : after.reason;
+	slot = ARRAY_ADD(comparison->trials->items, comparison->trials->n);
+	if (!slot)
+		return -ENOMEM;
+	*slot = trial;
+	return 0;
+}
+
+/* A port of its own, where the target has one. */
+static struct port_range own_port(const struct spot *to)
+{
+	const struct container *container = to->end.location->container;
+	struct port_range port = { .proto = IPPROTO_TCP, .first = 443, .last = 443 };
+
+	if (container && container->n_ports > 0) {
+		port.proto = container->ports[0].proto;
+		port.first = port.last = container->ports[0].container_port;
+	}
+	return port;
+}
+
+static void add_port(struct port_range *ports, size_t *n, const struct port_range *port, uint8_t family)
+{
+	if ((port->proto == IPPROTO_ICMP && family != AF_INET) || (port->proto == IPPROTO_ICMPV6 && family != AF_INET6))
+		return;
+	for (size_t i = 0; i < *n; i++)
+		if (ports[i].proto == port->proto && ports[i].first == port->first)
+			return;
+	if (*n < PORTS_MAX)
+		ports[(*n)++] = *port;
+}
+
+/* The ports that rights of one to the other are about. */
+static void add_ports_of(struct port_range *ports, size_t *n, const struct model *model, const struct spot *from,
+			 const struct spot *to)
+{
+	const struct location *source = model_location(model, from->end.location->interface, &from->end.addr);
+	const struct location *target = model_location(model, to->end.location->interface, &to->end.addr);
+	const struct class *class = source ? &model->classes[source->class] : NULL;
+
+	for (size_t i = 0; class && target && i < class->n_rights; i++) {
+		const struct right *right = &class->rights[i];
+		struct port_range port = { .proto = right->proto,
+					   .first = right->any_port ? 0 : right->first,
+					   .last = right->any_port ? 0 : right->first };
+
+		if (right->target == target->class && !right->all)
+			add_port(ports, n, &port, to->end.addr.family);
+	}
+}
+
+static void ask(const struct model *model, const struct spot *from, const struct spot *to,
+		const struct port_range *port, struct packet *ret)
+{
+	question_packet(model, &from->end, &to->end, port, ret);
+	if (ret->proto == IPPROTO_ICMP)
+		ret->icmp_type = 8;
+	else if (ret->proto == IPPROTO_ICMPV6)
+		ret->icmp_type = 128;
+}
+
+static int try_published(const struct comparison *comparison, const struct spot *from, const struct spot *to)
+{
+	const struct container *container = to->end.location->container;
+	struct packet packet;
+	int r = 0;
+
+	for (size_t i = 0; container && i < container->n_ports && r >= 0; i++)
+		if (question_published(comparison->after, &from->end, &to->end, &container->ports[i], &packet))
+			r = keep_packet(comparison, from, to, &packet, true);
+	return r;
+}
+
+static int try_pair(const struct comparison *comparison, const struct spot *from, const struct spot *to)
+{
+	struct port_range ports[PORTS_MAX] = { own_port(to) };
+	size_t n = 1;
+	int r = 0;
+
+	if (comparison->all)
+		for (size_t i = 0; i < ELEMENTSOF(usual); i++)
+			add_port(ports, &n, &usual[i], to->end.addr.family);
+	if (!comparison->all) {
+		add_ports_of(ports, &n, comparison->before, from, to);
+		add_ports_of(ports, &n, comparison->after, from, to);
+	}
+	for (size_t i = 0; i < n && r >= 0; i++) {
+		struct packet packet;
+
+		ask(comparison->after, from, to, &ports[i], &packet);
+		r = keep_packet(comparison, from, to, &packet, false);
+	}
+	return r >= 0 && comparison->published ? try_published(comparison, from, to) : r;
+}
+
+/* Between two that stand as before, nothing is opened or closed. */
+static bool is_pair(const struct comparison *comparison, const struct spot *from, const struct spot *to)
+{
+	if (!from->end.location->interface[0] || from->end.addr.family != to->end.addr.family ||
+	    addr_compare(&from->end.addr, &to->end.addr) == 0)
+		return false;
+	return comparison->all || standing_order(&from->before, &from->after) != 0 ||
+	       standing_order(&to->before, &to->after) != 0;
+}
+
+/* Item `i` of `all` counted from 1 is one of `wanted` that are evenly spread. */
+static bool is_chosen(size_t i, size_t wanted, size_t all)
+{
+	return all <= wanted || i * wanted / all != (i - 1) * wanted / all;
+}
+
+static size_t count_pairs(const struct comparison *comparison, const struct spots *spots)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < spots->n; i++)
+		for (size_t k = 0; k < spots->n; k++)
+			n += is_pair(comparison, &spots->items[i], &spots->items[k]);
+	return n;
+}
+
+static int try_pairs(const struct comparison *comparison, const struct spots *spots)
+{
+	struct trials *trials = comparison->trials;
+	size_t seen = 0;
+	int r = 0;
+
+	trials->pairs_found = count_pairs(comparison, spots);
+	for (size_t i = 0; i < spots->n && r >= 0; i++)
+		for (size_t k = 0; k < spots->n && r >= 0; k++) {
+			if (!is_pair(comparison, &spots->items[i], &spots->items[k]) ||
+			    !is_chosen(++seen, TRIAL_PAIRS_MAX, trials->pairs_found))
+				continue;
+			r = try_pair(comparison, &spots->items[i], &spots->items[k]);
+			trials->pairs++;
+		}
+	return r;
+}
+
+static int compare(struct comparison *comparison, struct trials *ret)
+{
+	struct spots spots = { 0 };
+	struct trials trials = { 0 };
+	int r = find_spots(comparison, &spots);
+
+	comparison->trials = &trials;
+	if (r >= 0)
+		r = try_pairs(comparison, &spots);
+	free(spots.items);
+	if (r < 0) {
+		trials_clear(&trials);
+		return r;
+	}
+	trials.found = trials.n;
+	*ret = trials;
+	return 0;
+}
+
+int trials_all(const struct model *model, bool published, struct trials *ret)
+{
+	return compare(&(struct comparison){ .before = model, .after = model, .all = true, .published = published },
+		       ret);
+}
+
+int trials_changed(const struct model *before, const struct model *after, struct trials *ret)
+{
+	int r = compare(&(struct comparison){ .before = before, .after = after, .published = true }, ret);
+	size_t kept = 0;
+
+	for (size_t i = 0; r >= 0 && i < ret->found; i++)
+		if (is_chosen(i + 1, TRIALS_MAX, ret->found))
+			ret->items[kept++] = ret->items[i];
+	if (r >= 0)
+		ret->n = kept;
+	return r;
+}
+
+void trials_clear(struct trials *trials)
+{
+	free(trials->items);
+	*trials = (struct trials){ 0 };
+}
