@@ -4,12 +4,12 @@
 set -eu
 cd "$(dirname "$0")/../src"
 
-order='base policy inventory verdict ruleset kernel engine twin store api doctor audit'
+order='base policy inventory compose verdict ruleset kernel engine twin store api doctor audit'
 programs='daemon cli'
 
 # "header: the layers that may include it"
 libraries='
-jansson.h: base policy engine api doctor audit daemon cli
+jansson.h: base policy compose engine api doctor audit daemon cli
 yaml.h: policy
 sqlite3.h: store
 uv.h: engine api daemon

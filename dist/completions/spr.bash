@@ -30,7 +30,7 @@ _spr_options()
 	publish) echo '--force --dry-run --comment --confirm --remove --port --to' ;;
 	apply) echo '--force --dry-run --comment --confirm --file' ;;
 	edit) echo '--force --comment --confirm' ;;
-	plan) echo '--force --file' ;;
+	plan) echo '--force --file --compose --project' ;;
 	log) echo '--follow --member' ;;
 	explain) echo '--twin' ;;
 	doctor) echo '--all --state-dir' ;;
@@ -69,7 +69,7 @@ _spr()
 	for ((i = 1; i < ${#words[@]} - 1; i++)); do
 		word=${words[i]}
 		case $word in
-		--socket | --for | --comment | --confirm | --port | --to | --file | --member | --state-dir) ((i++)) ;;
+		--socket | --for | --comment | --confirm | --port | --to | --file | --member | --state-dir | --compose | --project | -p) ((i++)) ;;
 		-f) [[ $verb == apply || $verb == plan ]] && ((i++)) ;;
 		-*) ;;
 		*) if [[ -z $verb ]]; then verb=$word; else ((count++)); fi ;;
@@ -77,9 +77,9 @@ _spr()
 	done
 
 	case $prev in
-	--socket | --file | --state-dir) compopt -o default; return ;;
+	--socket | --file | --state-dir | --compose) compopt -o default; return ;;
 	-f) [[ $verb == apply || $verb == plan ]] && { compopt -o default; return; } ;;
-	--for | --comment | --confirm | --port) return ;;
+	--for | --comment | --confirm | --port | --project | -p) return ;;
 	--to) choices=$(_spr_selectors) ;;
 	--member) choices=$(_spr_members) ;;
 	esac

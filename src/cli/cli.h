@@ -43,6 +43,8 @@ enum option_index {
 	OPTION_DOCKER,
 	OPTION_SARIF,
 	OPTION_TWIN,
+	OPTION_COMPOSE,
+	OPTION_PROJECT,
 	_OPTION_MAX,
 };
 
@@ -114,6 +116,10 @@ int apply_build(const struct command *command, json_t *request, struct error *er
 int document_read(const char *path, char **ret, size_t *ret_length, struct error *error);
 int edit_local(const struct command *command, json_t **ret_result, struct error *error);
 int plan_build(const struct command *command, json_t *request, struct error *error);
+void plan_or_compose_show(const struct command *command, const json_t *result);
+/* The call for a compose file, and its answer. */
+int compose_build(const struct command *command, json_t *request, struct error *error);
+void compose_show(const json_t *result);
 void export_show(const struct command *command, const json_t *result);
 int history_build(const struct command *command, json_t *request, struct error *error);
 void history_show(const struct command *command, const json_t *result);

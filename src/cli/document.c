@@ -79,11 +79,26 @@ int plan_build(const struct command *command, json_t *request, struct error *err
 {
 	const char *path = command->options[OPTION_FILE];
 
+	if (command->options[OPTION_COMPOSE] && path)
+		return error_set(error, EINVAL, "--compose is looked at under the policy in force: not with -f");
+	if (command->options[OPTION_COMPOSE])
+		return compose_build(command, request, error);
 	if (!path)
-		return error_set(error, EINVAL, "plan which file? -f policy.yaml, or -f - for standard input");
+		return error_set(error, EINVAL,
+				 "plan which file? -f policy.yaml, or -f - for standard input; or --compose FILE");
+	if (command->options[OPTION_PROJECT])
+		return error_set(error, EINVAL, "--project belongs to --compose");
 	if (json_object_set_new(request, "dry_run", json_true()) < 0)
 		return error_memory(error);
 	return add_file(path, request, error);
+}
+
+void plan_or_compose_show(const struct command *command, const json_t *result)
+{
+	if (command->options[OPTION_COMPOSE])
+		compose_show(result);
+	else
+		change_show(command, result);
 }
 
 /* For a file the document is as the daemon gives it; a terminal gets every line made harmless. */

@@ -41,6 +41,8 @@ static const struct option_row {
 	[OPTION_DOCKER] = { "docker", 0, "SOCKET" },
 	[OPTION_SARIF] = { "sarif", 0, NULL },
 	[OPTION_TWIN] = { "twin", 0, NULL },
+	[OPTION_COMPOSE] = { "compose", 0, "FILE" },
+	[OPTION_PROJECT] = { "project", 'p', "NAME" },
 };
 
 /* What getopt wants, for the options of a mask. */

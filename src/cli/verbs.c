@@ -11,7 +11,7 @@
 #define RULE (CHANGE | REMOVE | OPTION_BIT(OPTION_FOR))
 #define PUBLISH (CHANGE | REMOVE | OPTION_BIT(OPTION_PORT) | OPTION_BIT(OPTION_TO))
 #define APPLY (CHANGE | OPTION_BIT(OPTION_FILE))
-#define PLAN (FORCE | OPTION_BIT(OPTION_FILE))
+#define PLAN (FORCE | OPTION_BIT(OPTION_FILE) | OPTION_BIT(OPTION_COMPOSE) | OPTION_BIT(OPTION_PROJECT))
 #define LOG (OPTION_BIT(OPTION_FOLLOW) | OPTION_BIT(OPTION_MEMBER))
 #define DOCTOR (OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_STATE_DIR))
 #define AUDIT (OPTION_BIT(OPTION_ALL) | OPTION_BIT(OPTION_DOCKER) | OPTION_BIT(OPTION_SARIF))
@@ -56,8 +56,8 @@ const struct verb verbs[] = {
 	  CHANGE, 1, MANY, true, change_build, change_show, CONFIRMED },
 	{ "apply", "[-f FILE]", "make the policy what a file says",
 	  APPLY, 0, 0, true, apply_build, change_show, CONFIRMED },
-	{ "plan", "-f FILE", "say what that would open and close",
-	  PLAN, 0, 0, true, plan_build, change_show, plan_status, NULL, "apply", NULL, plan_twin },
+	{ "plan", "-f FILE | --compose FILE [--project NAME]", "say what a policy would open and close, or a compose file",
+	  PLAN, 0, 0, true, plan_build, plan_or_compose_show, plan_status, NULL, "apply", NULL, plan_twin },
 	{ "edit", "", "change the policy in an editor",
 	  FORCE | OPTION_BIT(OPTION_COMMENT) | OPTION_BIT(OPTION_CONFIRM), 0, 0, true, NULL, change_show, NULL, NULL,
 	  "apply", edit_local },

@@ -207,6 +207,7 @@ CALL(call_rollback);
 CALL(call_confirm);
 CALL(call_explain);
 CALL(call_prove);
+CALL(call_compose);
 CALL(call_log);
 
 /* The daemon behind a request, with its model brought up to date: it points into the inventory. */

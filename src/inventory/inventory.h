@@ -123,6 +123,8 @@ struct inventory {
 struct inventory *inventory_new(void);
 struct inventory *inventory_free(struct inventory *inventory);
 DEFINE_CLEANUP(struct inventory *, inventory_free)
+/* One that says the same and stands alone. NULL without memory. */
+struct inventory *inventory_copy(const struct inventory *inventory);
 
 /* Look-ups: NULL when it is not there. What they return is good until the next put or drop of the same kind. */
 struct interface *inventory_interface(const struct inventory *inventory, unsigned index);

@@ -20,7 +20,15 @@ struct tree {
 	size_t n_nodes;
 };
 
+struct anchor {
+	char *name;
+	json_t *json; /* borrowed: of the tree, or of what becomes part of it */
+};
+
 struct builder {
+	bool aliases; /* they are taken */
+	struct anchor *anchors;
+	size_t n_anchors;
 	yaml_parser_t parser;
 	struct tree *tree;
 	const char *text, *name;
@@ -105,31 +113,45 @@ static int node_add(struct builder *b, json_t *json, struct node what, json_t **
 	return 0;
 }
 
+static const char *anchor_of(const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_ALIAS_EVENT:
+		return (const char *)event->data.alias.anchor;
+	case YAML_SCALAR_EVENT:
+		return (const char *)event->data.scalar.anchor;
+	case YAML_SEQUENCE_START_EVENT:
+		return (const char *)event->data.sequence_start.anchor;
+	case YAML_MAPPING_START_EVENT:
+		return (const char *)event->data.mapping_start.anchor;
+	default:
+		return NULL;
+	}
+}
+
+static const char *tag_of(const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_SCALAR_EVENT:
+		return (const char *)event->data.scalar.tag;
+	case YAML_SEQUENCE_START_EVENT:
+		return (const char *)event->data.sequence_start.tag;
+	case YAML_MAPPING_START_EVENT:
+		return (const char *)event->data.mapping_start.tag;
+	default:
+		return NULL;
+	}
+}
+
 /* Anchors, aliases and tags: YAML has them, the policy document does not. */
 static int properties_check(const struct builder *b, const yaml_event_t *event)
 {
-	const yaml_char_t *anchor = NULL, *tag = NULL;
+	const char *anchor = anchor_of(event), *tag = tag_of(event);
 
-	switch (event->type) {
-	case YAML_ALIAS_EVENT:
+	if (event->type == YAML_ALIAS_EVENT && !b->aliases)
 		return error_at(b, place_of(event->start_mark),
 				"aliases (*name) are not used here: write the value out");
-	case YAML_SCALAR_EVENT:
-		anchor = event->data.scalar.anchor;
-		tag = event->data.scalar.tag;
-		break;
-	case YAML_SEQUENCE_START_EVENT:
-		anchor = event->data.sequence_start.anchor;
-		tag = event->data.sequence_start.tag;
-		break;
-	case YAML_MAPPING_START_EVENT:
-		anchor = event->data.mapping_start.anchor;
-		tag = event->data.mapping_start.tag;
-		break;
-	default:
-		break;
-	}
-	if (anchor)
+	if (anchor && !b->aliases)
 		return error_at(b, place_of(event->start_mark), "anchors (&name) are not used here: take it out");
 	if (tag)
 		return error_at(b, place_of(event->start_mark), "tags (!name) are not used here: take it out");
@@ -234,12 +256,39 @@ static int build_map(struct builder *b, const yaml_event_t *start, const struct 
 	return r;
 }
 
-static int build(struct builder *b, const yaml_event_t *event, const struct place *key, json_t **ret)
+/* The node itself, once more. One that is not whole yet is not known: nothing holds itself. */
+static int build_alias(struct builder *b, const yaml_event_t *event, json_t **ret)
 {
-	int r = properties_check(b, event);
+	char shown[WORD_SHOW_MAX];
 
-	if (r < 0)
-		return r;
+	for (size_t i = b->n_anchors; i-- > 0;)
+		if (strcmp(b->anchors[i].name, anchor_of(event)) == 0) {
+			*ret = json_incref(b->anchors[i].json);
+			return 0;
+		}
+	return error_at(b, place_of(event->start_mark), "there is no anchor &%s before this alias",
+			word_show(anchor_of(event), shown));
+}
+
+static int note_anchor(struct builder *b, const char *name, json_t *json)
+{
+	struct anchor *anchor = ARRAY_ADD(b->anchors, b->n_anchors);
+
+	if (!anchor)
+		return error_memory(b->error);
+	*anchor = (struct anchor){ strdup(name), json };
+	if (anchor->name)
+		return 0;
+	b->n_anchors--;
+	return error_memory(b->error);
+}
+
+static int build_node(struct builder *b, const yaml_event_t *event, const struct place *key, json_t **ret)
+{
+	int r;
+
+	if (event->type == YAML_ALIAS_EVENT)
+		return build_alias(b, event, ret);
 	if (event->type == YAML_SCALAR_EVENT)
 		return build_scalar(b, event, key, ret);
 	if (b->depth >= TREE_DEPTH_MAX)
@@ -249,6 +298,23 @@ static int build(struct builder *b, const yaml_event_t *event, const struct plac
 	r = event->type == YAML_SEQUENCE_START_EVENT ? build_list(b, event, key, ret) : build_map(b, event, key, ret);
 	b->depth--;
 	return r;
+}
+
+static int build(struct builder *b, const yaml_event_t *event, const struct place *key, json_t **ret)
+{
+	json_t *json = NULL;
+	int r = properties_check(b, event);
+
+	if (r >= 0)
+		r = build_node(b, event, key, &json);
+	if (r >= 0 && event->type != YAML_ALIAS_EVENT && anchor_of(event))
+		r = note_anchor(b, anchor_of(event), json);
+	if (r < 0) {
+		json_decref(json);
+		return r;
+	}
+	*ret = json;
+	return 0;
 }
 
 /* The events of the stream: one document, or none. */
@@ -309,10 +375,14 @@ static int compare_nodes(const void *a, const void *b)
 	return x->json < y->json ? -1 : x->json > y->json;
 }
 
-int tree_parse(const char *text, size_t length, const char *name, struct tree **ret, struct error *error)
+/* Fills what the builder does not know yet, and empties it. */
+static int tree_build(struct builder builder, struct tree **ret)
 {
 	_cleanup_(tree_freep) struct tree *tree = NULL;
-	struct builder b = { .text = text, .length = length, .name = name, .error = error };
+	struct builder b = builder;
+	struct error *error = b.error;
+	const char *text = b.text, *name = b.name;
+	size_t length = b.length;
 	int r;
 
 	if (length > POLICY_TEXT_MAX)
@@ -332,12 +402,26 @@ int tree_parse(const char *text, size_t length, const char *name, struct tree **
 	yaml_parser_set_input_string(&b.parser, (const unsigned char *)b.text, b.length);
 	r = build_stream(&b);
 	yaml_parser_delete(&b.parser);
+	for (size_t i = 0; i < b.n_anchors; i++)
+		free(b.anchors[i].name);
+	free(b.anchors);
 	if (r < 0)
 		return r;
 	if (tree->n_nodes > 0)
 		qsort(tree->nodes, tree->n_nodes, sizeof(*tree->nodes), compare_nodes);
 	*ret = TAKE_PTR(tree);
 	return 0;
+}
+
+int tree_parse(const char *text, size_t length, const char *name, struct tree **ret, struct error *error)
+{
+	return tree_build((struct builder){ .text = text, .length = length, .name = name, .error = error }, ret);
+}
+
+int tree_parse_aliases(const char *text, size_t length, const char *name, struct tree **ret, struct error *error)
+{
+	return tree_build(
+		(struct builder){ .text = text, .length = length, .name = name, .error = error, .aliases = true }, ret);
 }
 
 struct tree *tree_free(struct tree *tree)

@@ -22,6 +22,11 @@ struct tree;
  * text need not end in NUL.
  */
 int tree_parse(const char *text, size_t length, const char *name, struct tree **ret, struct error *error);
+/*
+ * The same for documents of others, in which anchors and aliases mean what they mean in YAML: one node is in several
+ * places then, and whoever walks the whole tree may walk for ever. It stands where its anchor is.
+ */
+int tree_parse_aliases(const char *text, size_t length, const char *name, struct tree **ret, struct error *error);
 struct tree *tree_free(struct tree *tree);
 DEFINE_CLEANUP(struct tree *, tree_free)
 

@@ -78,18 +78,27 @@ static struct standing standing_of(const struct comparison *comparison, const st
 	return standing;
 }
 
+bool location_end(const struct model *model, const struct location *location, struct end *ret)
+{
+	struct end end = { location, location_address(location) };
+
+	if (!location->single && addr_compare(&end.addr, &location->range.first) == 0)
+		addr_next(&end.addr); /* not the network's own */
+	while (location->interface[0] && is_own(model, &end.addr) && addr_next(&end.addr))
+		;
+	if (is_nobody(&end.addr) || !range_contains(&location->range, &end.addr))
+		return false;
+	*ret = end;
+	return true;
+}
+
 static int add_spots(const struct comparison *comparison, const struct model *model, struct spots *ret)
 {
 	for (size_t i = 0; i < model->n_locations; i++) {
-		const struct location *location = &model->locations[i];
-		struct end end = { location, location_address(location) };
 		struct spot *spot;
+		struct end end;
 
-		if (!location->single && addr_compare(&end.addr, &location->range.first) == 0)
-			addr_next(&end.addr); /* not the network's own */
-		while (location->interface[0] && is_own(model, &end.addr) && addr_next(&end.addr))
-			;
-		if (is_nobody(&end.addr) || !range_contains(&location->range, &end.addr))
+		if (!location_end(model, &model->locations[i], &end))
 			continue;
 		spot = ARRAY_ADD(ret->items, ret->n);
 		if (!spot)

@@ -38,6 +38,9 @@ int trials_changed(const struct model *before, const struct model *after, struct
 
 void trials_clear(struct trials *trials);
 
+/* Somebody at a location whom the kernel can hear of; false for none. */
+bool location_end(const struct model *model, const struct location *location, struct end *ret);
+
 /*
  * The first packet from one end to a container's published port, by the way that the engine's NAT leads it. False where
  * nobody can send it: the port is for this machine alone, or there is no address to dial.

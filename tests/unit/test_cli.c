@@ -114,6 +114,9 @@ static void test_wrong_usage(void **state)
 	static const struct {
 		const char *line, *part;
 	} cases[] = {
+		{ "plan", "plan which file?" },
+		{ "plan -f x --compose y", "not with -f" },
+		{ "plan -f /dev/null --project y", "--project belongs to --compose" },
 		{ "alow a b", "did you mean 'allow'?" },
 		{ "hepl", "did you mean 'help'?" },
 		{ "frobnicate", "unknown verb 'frobnicate'" },
