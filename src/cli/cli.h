@@ -140,6 +140,11 @@ enum status plan_status(const json_t *result);
 void prove_show(const struct command *command, const json_t *result);
 enum status prove_status(const json_t *result);
 int prove_twin(const struct command *command, json_t *result, struct error *error);
+/* The same, told to sprd; and for `status`: tried in the background, where it is due and nobody is at it. */
+int prove_and_tell(const struct command *command, json_t *result, struct error *error);
+int status_prove(const struct command *command, json_t *result, struct error *error);
+void proof_show(const json_t *proof);
+enum status status_status(const json_t *result);
 int explain_twin(const struct command *command, json_t *result, struct error *error);
 int log_build(const struct command *command, json_t *request, struct error *error);
 void log_show(const struct command *command, const json_t *result);

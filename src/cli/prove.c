@@ -134,6 +134,8 @@ void prove_show(const struct command *command, const json_t *result)
 		printf(")\n");
 	}
 	print_list("not as on the machine", json_object_get(result, "notes"));
+	if (json_is_true(json_object_get(result, "outdated")))
+		printf("note: the rules changed meanwhile: say it again\n");
 	printf("%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " pairs, %" JSON_INTEGER_FORMAT
 	       " packets, %" JSON_INTEGER_FORMAT " came through, %zu differ, %.1f s\n",
 	       number_of(result, "pairs"), number_of(result, "of"), number_of(result, "packets"),

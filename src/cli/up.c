@@ -183,6 +183,7 @@ void status_show(const struct command *command, const json_t *result)
 	if (json_integer_value(json_object_get(result, "pending")) > 0)
 		printf("%-11s%" JSON_INTEGER_FORMAT ", listed by: spr pending\n", "requests",
 		       json_integer_value(json_object_get(result, "pending")));
+	proof_show(json_object_get(result, "proof"));
 	print_drops(json_object_get(result, "drops"));
 	print_list("note", json_object_get(result, "notes"));
 }

@@ -437,8 +437,9 @@ static int read_labels(struct reader *reader, struct compose_service *service, c
 		if (strncmp(key, LABEL_PREFIX, strlen(LABEL_PREFIX)) != 0)
 			continue;
 		r = text_of(reader, item, &text);
-		if (r >= 0)
-			r = add_label(reader, service, key, text);
+		if (r < 0 || !text)
+			return r;
+		r = add_label(reader, service, key, text);
 		if (r < 0)
 			return r;
 	}
@@ -450,11 +451,12 @@ static int read_labels(struct reader *reader, struct compose_service *service, c
 		    0)
 			continue;
 		r = text_of(reader, item, &text);
-		equals = r < 0 ? NULL : strchr(text, '=');
+		if (r < 0 || !text)
+			return r;
+		equals = strchr(text, '=');
 		if (equals)
 			*equals = '\0';
-		if (r >= 0)
-			r = add_label(reader, service, text, equals ? equals + 1 : "");
+		r = add_label(reader, service, text, equals ? equals + 1 : "");
 		if (r < 0)
 			return r;
 	}

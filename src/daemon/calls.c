@@ -34,6 +34,7 @@ const struct api_call daemon_calls[] = {
 	{ "confirm", false, call_confirm, true },
 	{ "explain", false, call_explain },
 	{ "prove", false, call_prove },
+	{ "proved", false, call_proved },
 	{ "compose", false, call_compose },
 	{ "log", false, call_log },
 };

@@ -91,6 +91,8 @@ struct daemon {
 	size_t n_routes;
 	json_t *recent[RECENT_DROPS_MAX]; /* a ring */
 	size_t n_recent;
+	int64_t rules; /* a number for what is enforced: another one each time that changes */
+	struct proof *proof; /* what is known of it */
 	char file_problem[1000]; /* why the policy file is not what is enforced; "" when it is, or there is none */
 	bool leftover; /* inactive, but our tables could not be taken away */
 	char problem[1000]; /* why the kernel does not hold what it should; "" when it does */
@@ -179,6 +181,17 @@ int load_policy(struct daemon *daemon, struct error *error);
 int load_file(const struct daemon *daemon, struct policy **ret, struct error *error);
 void load_again(struct daemon *daemon);
 
+/*
+ * proof.c: the last result of `spr prove`, which somebody with more rights than we have tells us, for the rules by their
+ * number. Outdated by each change of them.
+ */
+int proof_init(struct daemon *daemon);
+void proof_free(struct daemon *daemon);
+void proof_outdate(struct daemon *daemon);
+json_t *proof_json(const struct daemon *daemon); /* for the status; null while nothing is enforced */
+/* Sentences, where the last result for these rules says that they do not do what policy says. */
+void proof_problems(const struct daemon *daemon, json_t *problems);
+
 /* calls.c */
 extern const struct api_call daemon_calls[];
 extern const size_t n_daemon_calls;
@@ -207,6 +220,7 @@ CALL(call_rollback);
 CALL(call_confirm);
 CALL(call_explain);
 CALL(call_prove);
+CALL(call_proved);
 CALL(call_compose);
 CALL(call_log);
 

@@ -178,6 +178,8 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 		free(losers.addrs);
 		return error_wrap(error, "the kernel keeps the rules from before");
 	}
+	if (!daemon->ruleset || !ruleset_equal(daemon->ruleset, ruleset))
+		proof_outdate(daemon);
 	if (losers.any && daemon->ruleset)
 		forget_neighbours(daemon, daemon->ruleset, ruleset);
 	ruleset_free(daemon->ruleset);
@@ -228,6 +230,8 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 	note_problem(daemon, r, error);
 	if (r >= 0 && found)
 		log_warning("repair", "another program changed the tables of spr: put right");
+	if (r >= 0 && changed)
+		proof_outdate(daemon);
 	return r;
 }
 

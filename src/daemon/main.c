@@ -274,6 +274,7 @@ static void stop(struct daemon *daemon)
 	inventory_free(daemon->inventory);
 	free(daemon->routes);
 	free(daemon->ended);
+	proof_free(daemon);
 	helper_close(&daemon->files);
 	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)
 		json_decref(daemon->recent[i]);
@@ -299,7 +300,7 @@ int main(int argc, char **argv)
 	daemon.since = time(NULL);
 	daemon.inventory = inventory_new();
 	daemon.book = class_book_new(0);
-	if (daemon.inventory && daemon.book)
+	if (daemon.inventory && daemon.book && proof_init(&daemon) >= 0)
 		r = start(&daemon, &error);
 	else
 		r = error_memory(&error);

@@ -21,7 +21,8 @@ static int add_packet(json_t *packets, const struct model *model, const struct t
 
 CALL(call_prove)
 {
-	const struct model *model = daemon_of(request)->model;
+	const struct daemon *daemon = daemon_of(request);
+	const struct model *model = daemon->model;
 	json_t *packets = json_array();
 	struct trials trials = { 0 };
 	int r = packets ? trials_all(model, false, &trials) : -ENOMEM;
@@ -29,7 +30,7 @@ CALL(call_prove)
 	for (size_t i = 0; i < trials.n && r >= 0; i++)
 		r = add_packet(packets, model, &trials.items[i]);
 	if (r >= 0)
-		*ret_result = json_pack("{s:I, s:I, s:O}", "pairs", (json_int_t)trials.pairs, "of",
+		*ret_result = json_pack("{s:I, s:I, s:I, s:O}", "rules", (json_int_t)daemon->rules, "pairs", (json_int_t)trials.pairs, "of",
 					(json_int_t)trials.pairs_found, "packets", packets);
 	trials_clear(&trials);
 	json_decref(packets);

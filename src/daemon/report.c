@@ -124,6 +124,7 @@ static json_t *problems(const struct daemon *daemon)
 	if (daemon->file_problem[0])
 		sentence_add(list, "%s", daemon->file_problem);
 	review_failing_tests(daemon, list);
+	proof_problems(daemon, list);
 	return list;
 }
 
@@ -185,6 +186,7 @@ CALL(call_status)
 		drops, "notes", report_notes(daemon));
 	if (*ret_result) {
 		json_object_set_new(*ret_result, "sandbox", confine_layers(daemon));
+		json_object_set_new(*ret_result, "proof", proof_json(daemon));
 		json_object_set_new(*ret_result, "pending", json_integer(pending_count(daemon)));
 	}
 	return *ret_result ? 0 : error_memory(error);

@@ -383,3 +383,33 @@ int set_diff(const struct set *from, const struct set *to,
 	}
 	return r < 0 ? r : 0;
 }
+
+static int differs(bool add, const struct element *element, void *data)
+{
+	(void)add;
+	(void)element;
+	(void)data;
+	return -ENOTUNIQ;
+}
+
+static bool chain_equal(const struct chain *a, const struct chain *b)
+{
+	return b && a->hook == b->hook && a->priority == b->priority && a->policy_drop == b->policy_drop &&
+	       a->nat == b->nat && chain_equal_rules(a, b);
+}
+
+bool ruleset_equal(const struct ruleset *a, const struct ruleset *b)
+{
+	if (a->n_chains != b->n_chains || a->n_sets != b->n_sets)
+		return false;
+	for (size_t i = 0; i < a->n_chains; i++)
+		if (!chain_equal(&a->chains[i], ruleset_chain(b, a->chains[i].name)))
+			return false;
+	for (size_t i = 0; i < a->n_sets; i++) {
+		const struct set *set = ruleset_set(b, a->sets[i].name);
+
+		if (!set || !set_equal_type(&a->sets[i], set) || set_diff(&a->sets[i], set, differs, NULL) < 0)
+			return false;
+	}
+	return true;
+}

@@ -228,6 +228,9 @@ bool rule_equal(const struct rule *a, const struct rule *b);
 bool chain_equal_rules(const struct chain *a, const struct chain *b);
 bool set_equal_type(const struct set *a, const struct set *b);
 
+/* Whether two say the same: the kernel would not be changed from one to the other. */
+bool ruleset_equal(const struct ruleset *a, const struct ruleset *b);
+
 /*
  * Elements to take out and to put in to make `to` of `from` (a set with the same type, or NULL for an empty one). A
  * changed data is both. The callbacks' negative return ends it.

@@ -55,7 +55,15 @@ done
 expect 0 'spr publish web --port 8080/tcp --to internet,lan' up
 expect 0 'spr publish jellyfin' up --force
 expect 0 'removed the tables' down
-expect 0 'protection persist' status
+expect 5 'protection persist' status
+expect 5 'proved     12 s ago: 214 pairs, 3 differ: see spr prove' status
+printf 'services: {web: {ports: ["8080:80", "127.0.0.1::${NO}81"]}}\n' >"$directory/compose.yml"
+expect 0 'web .shop-web-1. on shop_default.x1b.1m .internal.' plan --compose "$directory/compose.yml" -p shop
+expect 0 '8080/tcp on every address -> 80/tcp: lan and 2 more' plan --compose "$directory/compose.yml" -p shop
+expect 0 'a port that the engine chooses on 127.0.0.1 -> 81/tcp: this machine only' plan --compose "$directory/compose.yml" -p shop
+printf 'services: {web: {ports: [x]}}\n' >"$directory/compose.yml"
+expect 1 "compose.yml:1:26: 'x' is no published port" plan --compose "$directory/compose.yml"
+expect 2 'not with -f' plan --compose "$directory/compose.yml" -f x
 expect 0 '^jellyfin	media,family' list containers
 expect 0 'evil.x1b.0;x.x07.u202e.n' list containers
 expect 0 'opens tv to nas' allow tv nas:445/tcp

@@ -19,7 +19,17 @@ static const struct answer {
 	  " \"version\": \"20.10.24\"}, \"counts\": {\"containers\": 3, \"networks\": 2, \"rules\": 1, \"groups\": 2,"
 	  " \"interfaces\": 5, \"classes\": 4}, \"waiting\": [\"virbr0\"], \"uplinks\": [\"eth0\"], \"lans\": [],"
 	  " \"resolver\": \"192.168.1.1\", \"drops\": [{\"reason\": \"no-grant\", \"packets\": 41},"
-	  " {\"reason\": \"spoofed\", \"packets\": 2}], \"notes\": [\"docker-proxy is on\"]}" },
+	  " {\"reason\": \"spoofed\", \"packets\": 2}], \"notes\": [\"docker-proxy is on\"], \"proof\": {\"rules\": 7,"
+	  " \"current\": true, \"last\": {\"rules\": 7, \"age\": 12, \"failed\": null, \"sentences\": [], \"pairs\": 214,"
+	  " \"of\": 214, \"packets\": 856, \"passed\": 100, \"nowhere\": 0, \"lets_through\": 0, \"drops\": 3},"
+	  " \"before\": null}}" },
+	{ "compose",
+	  "{\"project\": \"shop\", \"active\": true, \"services\": [{\"service\": \"web\", \"container\": \"shop-web-1\","
+	  " \"mode\": \"\", \"networks\": [{\"name\": \"shop_default\\u001b[1m\", \"internal\": true}], \"policies\": [\"wan\"],"
+	  " \"groups\": [], \"entry\": false, \"ports\": [{\"port\": \"8080/tcp\", \"target\": \"80/tcp\", \"bind\": \"\","
+	  " \"chosen\": false, \"host_only\": false, \"to\": [\"lan\"], \"n\": 3, \"line\": \"spr publish container:shop/web\"},"
+	  " {\"port\": \"\", \"target\": \"81/tcp\", \"bind\": \"127.0.0.1\", \"chosen\": true, \"host_only\": true,"
+	  " \"to\": [], \"n\": 0, \"line\": null}]}], \"notes\": [\"web: a note\"]}" },
 	{ "up", "{\"changed\": true, \"found\": [\"2 container networks with 3 containers\", \"1 uplink: eth0\"],"
 		" \"closed\": [\"3 published ports, to everyone but this host\"], \"ports\": ["
 		"{\"container\": \"web\", \"port\": \"8080/tcp\", \"bind\": \"0.0.0.0\","

@@ -7,6 +7,8 @@ import os
 import select
 import signal
 import socket
+import tempfile
+import threading
 import time
 
 import yaml
@@ -170,6 +172,43 @@ def read_line(sock):
             return None if not line else line
         line += piece
     return line
+
+
+class Relay:
+    """A socket that anybody may use, to ask sprd through: the command is nobody's then, the calls are root's."""
+
+    def __init__(self, spr):
+        self.spr = spr
+        self.path = f"{tempfile.gettempdir()}/spr-lab-relay-{os.getpid()}.sock"
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.bind(self.path)
+        os.chmod(self.path, 0o666)
+        self.sock.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self.sock.accept()
+            except OSError:
+                return
+            with client:
+                line = read_line(client)
+                if line:
+                    client.sendall(self.spr.send(line.rstrip(b"\n")))
+
+    def command(self, *words):
+        """The spr command as nobody."""
+        return self.spr.machine.run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", SPR, "--socket", self.path, *words,
+                                    check=False)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.sock.shutdown(socket.SHUT_RDWR)
+        self.sock.close()
+        os.unlink(self.path)
 
 
 class Follow:

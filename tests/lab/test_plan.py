@@ -12,7 +12,7 @@ import pytest
 
 from attacks import PUB4, connect
 from scene import HOST4
-from spr import SPR, merged
+from spr import SPR, Relay, merged
 
 BOB_PUB = connect("bob", PUB4, 80, "pub")
 DIRECT = connect("neighbour", PUB4, 9999, "pub")
@@ -160,6 +160,14 @@ def test_not_here(up):
     """Nobody is here whom it is about: that is said, and is no failure."""
     code, twin, _ = dry(up, "allow", "container:nobody", "container:none")
     assert code == 0 and (twin is None or twin["confirmed"] is None)
+
+
+def test_without_root(up):
+    """Who is not root is told that nothing was tried, and nothing is."""
+    with Relay(up.spr) as relay:
+        done = relay.command("allow", "upstream", "container:pub:9999/tcp", "--dry-run")
+    assert done.returncode == 0 and "opens upstream -> pub: 9999/tcp" in done.stdout
+    assert "not confirmed in the twin: only root can make twins" in done.stdout
 
 
 def test_killed(up):

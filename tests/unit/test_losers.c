@@ -119,6 +119,8 @@ static void look_at(const char *const machine[2], const char *const policy[2], s
 		worlds[i] = world_new(machine[i], policy[i], book, NOW);
 		assert_int_equal(ruleset_compile(worlds[i].model, &options, &rulesets[i], &error), 0);
 	}
+	assert_int_equal(ruleset_equal(rulesets[0], rulesets[1]), machine[0] == machine[1] && policy[0] == policy[1]);
+	assert_true(ruleset_equal(rulesets[0], rulesets[0]));
 	r = ruleset_losers(rulesets[0], rulesets[1], &addrs, &n);
 	assert_true(r >= 0);
 	tally->changes++;
