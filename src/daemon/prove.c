@@ -30,8 +30,9 @@ CALL(call_prove)
 	for (size_t i = 0; i < trials.n && r >= 0; i++)
 		r = add_packet(packets, model, &trials.items[i]);
 	if (r >= 0)
-		*ret_result = json_pack("{s:I, s:I, s:I, s:O}", "rules", (json_int_t)daemon->rules, "pairs", (json_int_t)trials.pairs, "of",
-					(json_int_t)trials.pairs_found, "packets", packets);
+		*ret_result = json_pack("{s:I, s:I, s:I, s:O}", "rules", (json_int_t)daemon->rules, "pairs",
+					(json_int_t)trials.pairs, "of", (json_int_t)trials.pairs_found, "packets",
+					packets);
 	trials_clear(&trials);
 	json_decref(packets);
 	return r >= 0 && *ret_result ? 0 : error_memory(error);

@@ -8,6 +8,7 @@
 #include "base/array.h"
 
 #define PORTS_MAX 16 /* of a pair */
+#define SPOTS_MAX 2000 /* of more, some: pairs grow with the square of them */
 
 static const struct port_range usual[] = {
 	{ .proto = IPPROTO_TCP, .first = 22, .last = 22 },
@@ -26,6 +27,7 @@ struct standing {
 struct spot {
 	struct end end;
 	struct standing before, after;
+	bool changed; /* it stands another way */
 	size_t rank;
 };
 
@@ -59,6 +61,21 @@ static bool is_own(const struct model *model, const struct addr *addr)
 	return false;
 }
 
+/* Where rules of others are asked for as well, each published port is one of its own. */
+static uint32_t bindings_number(const struct container *container)
+{
+	uint32_t number = 0;
+
+	for (size_t i = 0; container && i < container->n_ports; i++) {
+		const struct port_binding *port = &container->ports[i];
+
+		number = (number * 31 + port->proto) * 31 + port->host_port;
+		for (size_t k = 0; k < sizeof(port->host.bytes); k++)
+			number = number * 31 + port->host.bytes[k];
+	}
+	return number;
+}
+
 static struct standing standing_of(const struct comparison *comparison, const struct model *model,
 				   const struct end *end)
 {
@@ -69,6 +86,10 @@ static struct standing standing_of(const struct comparison *comparison, const st
 	if (!location)
 		return standing;
 	standing.class = model->classes[location->class].number;
+	if (comparison->all && comparison->published)
+		standing.fronts = bindings_number(location->container);
+	if (comparison->all)
+		return standing;
 	for (size_t i = 0; comparison->published && i < location->n_published; i++) {
 		uint32_t front = model->fronts[model->published[location->first_published + i].front].number;
 
@@ -78,11 +99,28 @@ static struct standing standing_of(const struct comparison *comparison, const st
 	return standing;
 }
 
+static int number_order(uint32_t one, uint32_t other)
+{
+	return (one > other) - (one < other);
+}
+
+static int standing_order(const struct standing *one, const struct standing *other)
+{
+	int order = number_order(one->class, other->class);
+
+	if (order == 0)
+		order = number_order(one->fronts, other->fronts);
+	if (order == 0)
+		order = (int)one->role - (int)other->role;
+	return order ? order : one->router - other->router;
+}
+
 bool location_end(const struct model *model, const struct location *location, struct end *ret)
 {
 	struct end end = { location, location_address(location) };
 
-	if (!location->single && addr_compare(&end.addr, &location->range.first) == 0)
+	if (addr_compare(&location->range.first, &location->range.last) != 0 &&
+	    addr_compare(&end.addr, &location->range.first) == 0)
 		addr_next(&end.addr); /* not the network's own */
 	while (location->interface[0] && is_own(model, &end.addr) && addr_next(&end.addr))
 		;
@@ -103,26 +141,13 @@ static int add_spots(const struct comparison *comparison, const struct model *mo
 		spot = ARRAY_ADD(ret->items, ret->n);
 		if (!spot)
 			return -ENOMEM;
-		*spot = (struct spot){ end, standing_of(comparison, comparison->before, &end),
-				       standing_of(comparison, comparison->after, &end), ret->n };
+		*spot = (struct spot){ .end = end,
+				       .before = standing_of(comparison, comparison->before, &end),
+				       .after = standing_of(comparison, comparison->after, &end),
+				       .rank = ret->n };
+		spot->changed = standing_order(&spot->before, &spot->after) != 0;
 	}
 	return 0;
-}
-
-static int number_order(uint32_t one, uint32_t other)
-{
-	return (one > other) - (one < other);
-}
-
-static int standing_order(const struct standing *one, const struct standing *other)
-{
-	int order = number_order(one->class, other->class);
-
-	if (order == 0)
-		order = number_order(one->fronts, other->fronts);
-	if (order == 0)
-		order = (int)one->role - (int)other->role;
-	return order ? order : one->router - other->router;
 }
 
 static int spot_alike(const struct spot *one, const struct spot *other)
@@ -311,11 +336,8 @@ static int try_pair(const struct comparison *comparison, const struct spot *from
 /* Between two that stand as before, nothing is opened or closed. */
 static bool is_pair(const struct comparison *comparison, const struct spot *from, const struct spot *to)
 {
-	if (!from->end.location->interface[0] || from->end.addr.family != to->end.addr.family ||
-	    addr_compare(&from->end.addr, &to->end.addr) == 0)
-		return false;
-	return comparison->all || standing_order(&from->before, &from->after) != 0 ||
-	       standing_order(&to->before, &to->after) != 0;
+	return (comparison->all || from->changed || to->changed) && from->end.location->interface[0] &&
+	       from->end.addr.family == to->end.addr.family && addr_compare(&from->end.addr, &to->end.addr) != 0;
 }
 
 /* Item `i` of `all` counted from 1 is one of `wanted` that are evenly spread. */
@@ -334,17 +356,65 @@ static size_t count_pairs(const struct comparison *comparison, const struct spot
 	return n;
 }
 
-static int try_pairs(const struct comparison *comparison, const struct spots *spots)
+static size_t count_spots(const struct spots *spots, uint8_t family, bool changed)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < spots->n; i++)
+		n += spots->items[i].end.addr.family == family && (!changed || spots->items[i].changed);
+	return n;
+}
+
+/* As count_pairs(), without going through them: nobody but itself has an address. */
+static size_t reckon_pairs(const struct comparison *comparison, const struct spots *spots)
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	size_t n = 0;
+
+	for (size_t f = 0; f < ELEMENTSOF(families); f++) {
+		size_t all = count_spots(spots, families[f], false), changed = count_spots(spots, families[f], true);
+
+		for (size_t i = 0; i < spots->n; i++) {
+			const struct spot *from = &spots->items[i];
+
+			if (from->end.addr.family == families[f] && from->end.location->interface[0])
+				n += comparison->all || from->changed ? all - 1 : changed;
+		}
+	}
+	return n;
+}
+
+/* Half of those that are left are of what changed, where there are so many. */
+static void thin(struct spots *spots)
+{
+	size_t seen[2] = { 0 }, all[2] = { 0 }, kept = 0;
+
+	for (size_t i = 0; i < spots->n; i++)
+		all[spots->items[i].changed]++;
+	for (size_t i = 0; i < spots->n; i++) {
+		bool changed = spots->items[i].changed;
+
+		if (is_chosen(++seen[changed], SPOTS_MAX / 2, all[changed]))
+			spots->items[kept++] = spots->items[i];
+	}
+	spots->n = kept;
+}
+
+static int try_pairs(const struct comparison *comparison, struct spots *spots)
 {
 	struct trials *trials = comparison->trials;
-	size_t seen = 0;
+	size_t seen = 0, n, reckoned = reckon_pairs(comparison, spots);
+	size_t most = comparison->all ? TRIAL_PAIRS_MAX : CHANGED_PAIRS_MAX;
+	bool many = spots->n > SPOTS_MAX;
 	int r = 0;
 
-	trials->pairs_found = count_pairs(comparison, spots);
+	if (many)
+		thin(spots);
+	n = count_pairs(comparison, spots);
+	trials->pairs_found = many ? reckoned : n;
 	for (size_t i = 0; i < spots->n && r >= 0; i++)
 		for (size_t k = 0; k < spots->n && r >= 0; k++) {
-			if (!is_pair(comparison, &spots->items[i], &spots->items[k]) ||
-			    !is_chosen(++seen, TRIAL_PAIRS_MAX, trials->pairs_found))
+			if (!is_pair(comparison, &spots->items[i], &spots->items[k]) || !is_chosen(++seen, most, n))
 				continue;
 			r = try_pair(comparison, &spots->items[i], &spots->items[k]);
 			trials->pairs++;

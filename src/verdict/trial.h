@@ -24,8 +24,9 @@ struct trials {
 	size_t pairs, pairs_found; /* that were tried, evenly spread over those that there are */
 };
 
-#define TRIAL_PAIRS_MAX 1000
-#define TRIALS_MAX 1000 /* of trials_changed() */
+#define TRIAL_PAIRS_MAX 1000 /* of trials_all() */
+#define CHANGED_PAIRS_MAX 20000 /* of trials_changed(), which keeps few of them */
+#define TRIALS_MAX 1000 /* that it keeps */
 
 /* Between all classes; `published`: also at the ports that containers publish. -ENOMEM. */
 int trials_all(const struct model *model, bool published, struct trials *ret);

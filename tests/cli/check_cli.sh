@@ -57,6 +57,7 @@ expect 0 'spr publish jellyfin' up --force
 expect 0 'removed the tables' down
 expect 5 'protection persist' status
 expect 5 'proved     12 s ago: 214 pairs, 3 differ: see spr prove' status
+# shellcheck disable=SC2016
 printf 'services: {web: {ports: ["8080:80", "127.0.0.1::${NO}81"]}}\n' >"$directory/compose.yml"
 expect 0 'web .shop-web-1. on shop_default.x1b.1m .internal.' plan --compose "$directory/compose.yml" -p shop
 expect 0 '8080/tcp on every address -> 80/tcp: lan and 2 more' plan --compose "$directory/compose.yml" -p shop

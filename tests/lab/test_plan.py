@@ -48,13 +48,15 @@ def tables(stage):
     return [line.strip() for line in listing.splitlines() if "# handle" in line]
 
 
-def namespaces():
-    """Network namespaces that any process is in."""
+def namespaces(stage):
+    """Network namespaces that a process of the machine is in."""
+    machine = os.readlink(f"/proc/{stage.spr.pid}/ns/pid")
     seen = set()
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
-                seen.add(os.readlink(f"/proc/{entry}/ns/net"))
+                if os.readlink(f"/proc/{entry}/ns/pid") == machine:
+                    seen.add(os.readlink(f"/proc/{entry}/ns/net"))
             except OSError:
                 pass
     return seen
@@ -71,7 +73,7 @@ def test_a_change_is_confirmed(up):
     """Each change as a dry run: confirmed, and nothing is done; then it is made, and real packets say the same."""
     up.grant(["join", "container:mate", "other"])
     for words, effects in CHANGES:
-        before, spaces, revision = tables(up), namespaces(), up.spr.status()["revision"]
+        before, spaces, revision = tables(up), namespaces(up), up.spr.status()["revision"]
         code, twin, result = dry(up, *words)
         assert code == 0, (words, twin)
         if effects is None:  # the first of a group: nothing opens
@@ -80,7 +82,7 @@ def test_a_change_is_confirmed(up):
             assert twin["confirmed"] is True and twin["agree"] == twin["compared"] > 0, (words, twin)
             assert twin["differences"] == [] and "trial" not in result
             assert all(packet["before"] != packet["after"] for packet in twin["packets"])
-        assert tables(up) == before and namespaces() == spaces, words
+        assert tables(up) == before and namespaces(up) == spaces, words
         assert up.spr.status()["revision"] == revision
         for run, opens in effects or []:
             assert (up.is_closed if opens else up.is_open)(run), words
@@ -97,7 +99,7 @@ def test_a_plan_is_confirmed(up):
     assert code == 0 and twin["confirmed"] is True
     ends = {(packet["from"], packet["to"], packet["port"], packet["before"], packet["after"]) for packet in twin["packets"]}
     assert ("upstream", "pub", "9999/tcp", "drop", "accept") in ends
-    assert any(end[0] == "rule:iot" and end[1] == "internet" and end[3:] == ("accept", "drop") for end in ends)
+    assert any(end[0] == "rule:iot" and end[1] == "internet" and end[3:] == ("accept", "drop") for end in ends), (ends, twin["pairs"], twin["of"])
     said = up.spr.command("plan", "-f", "-", text=document).stdout.splitlines()
     assert re.fullmatch(r"confirmed in the twin: (\d+) of \1", said[-1]), said
 
@@ -172,7 +174,7 @@ def test_without_root(up):
 
 def test_killed(up):
     """A plan that is killed leaves no namespace and no rule behind."""
-    before, spaces = tables(up), namespaces()
+    before, spaces = tables(up), namespaces(up)
     for delay in (0.05, 0.2, 0.5):
         process, pid = up.scene.machine.start(SPR, "--socket", up.spr.socket, "allow", "upstream", "container:pub:9999/tcp", "-n",
                                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -183,7 +185,7 @@ def test_killed(up):
             pass
         process.wait(20)
     until = time.monotonic() + 5
-    while namespaces() != spaces and time.monotonic() < until:
+    while namespaces(up) != spaces and time.monotonic() < until:
         time.sleep(0.05)
-    assert namespaces() == spaces and tables(up) == before
+    assert namespaces(up) == spaces and tables(up) == before
 
