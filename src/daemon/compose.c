@@ -165,7 +165,7 @@ static int add_rights(const struct answer *answer, json_t *json)
 	}
 	for (unsigned bit = 0; 1u << bit <= bits; bit++)
 		if (bits & 1u << bit)
-			json_array_append_new(policies, json_string(policy_bit_name((enum policy_bit)bit)));
+			json_array_append_new(policies, json_string(policy_bit_name((enum policy_bit)(1u << bit))));
 	json_object_set_new(json, "policies", policies);
 	json_object_set_new(json, "groups", groups);
 	return r;

@@ -99,7 +99,7 @@ def test_said_and_done(stage, folder):
     assert services["web"]["container"] == "shop-web-1" and services["api"]["container"] == "the-api"
     assert [network["name"] for network in services["api"]["networks"]] == ["shop_default", "shop_back"]
     assert services["db"]["networks"] == [{"name": "shop_back", "internal": True}]
-    assert services["web"]["policies"] == ["dns"] and services["db"]["policies"] == ["wan", "dns"]
+    assert services["web"]["policies"] == ["dns"] and services["db"]["policies"] == []  # an internal network gives none
     ports = {port["port"]: port for service in services.values() for port in service["ports"]}
     assert set(ports) == {"18080/tcp", "18081/tcp", "18082/tcp", "18083/tcp"}
     assert ports["18080/tcp"]["to"] == ["upstream"] and ports["18082/tcp"]["to"] == ["rule:trusted"]

@@ -105,7 +105,7 @@ def wait_idle(stage):
 
 def test_status_proves(stage, built):
     """After a change status starts a proof, the next one shows it; one at a time, and none where nothing changed."""
-    stage.closed(ALL_KINDS)
+    stage.closed(ALL_KINDS, {"block": [{"from": "rule:guest", "to": "rule:iot"}]})
     first = status(stage)
     assert first.returncode == 0 and "proved     not since the last change, being proved\n" in first.stdout
     assert "being proved" in status(stage).stdout and len(background(stage)) == 1
