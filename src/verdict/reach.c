@@ -94,8 +94,9 @@ int port_reachers(const struct model *model, const struct location *container, c
 		bool accept = false;
 		struct end from;
 
-		if (!location->interface[0] || strcmp(location->interface, container->interface) == 0 ||
-		    !location_end(model, location, &from))
+		/* the resolver is in one of the zones, and has their name */
+		if (!location->interface[0] || location->resolver ||
+		    strcmp(location->interface, container->interface) == 0 || !location_end(model, location, &from))
 			continue;
 		r = look(&search, &from, &accept);
 		if (r >= 0 && accept)

@@ -312,6 +312,53 @@ static void test_lacks_are_told(void **state)
 	assert_non_null(strstr(notes[0], "table ip security is another one in the twin, or is not there: nft: "));
 }
 
+/* Other rules of ours in place of the machine's, and past Docker's own by the rule that the daemon would put there. */
+static void test_candidate(void **state)
+{
+	static const char candidate[] =
+		"table inet spr {\n chain f {\n  type filter hook forward priority -10; policy accept;\n"
+		"  udp dport 94 drop\n  udp dport 93 meta mark set meta mark | 0x08000000\n }\n}\n";
+	static const struct {
+		struct twin_options options;
+		bool passes[4]; /* ports 92 to 95 */
+	} rows[] = {
+		{ { 0 }, { false, false, true, false } },
+		{ { .without_spr = true }, { false, false, true, true } },
+		{ { .candidate = candidate }, { false, true, false, true } },
+	};
+
+	sh("nft 'add table inet spr; add chain inet spr f { type filter hook forward priority -10; }'\n"
+	   "nft 'add rule inet spr f udp dport 95 drop'\n"
+	   "iptables -N DOCKER-USER; iptables -A DOCKER-USER -j RETURN; iptables -I FORWARD -j DOCKER-USER\n"
+	   "iptables -A FORWARD -p udp --dport 92:93 -j DROP\n");
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		_cleanup_(twin_closep) struct twin *twin = NULL;
+		struct error error = { 0 };
+
+		if (twin_open(&rows[i].options, &twin, &error) < 0)
+			fail_msg("%s", error.text);
+		for (uint16_t port = 92; port <= 95; port++) {
+			struct twin_result result =
+				shoot(twin, "up0", packet("10.9.0.9", "172.20.0.2", IPPROTO_UDP, port));
+
+			if ((result.end == TWIN_PASSED) != rows[i].passes[port - 92])
+				fail_msg("row %zu: port %u", i, port);
+		}
+	}
+	sh("nft delete table inet spr; iptables -D FORWARD -j DOCKER-USER; iptables -F DOCKER-USER; iptables -X DOCKER-USER\n"
+	   "iptables -D FORWARD -p udp --dport 92:93 -j DROP\n");
+}
+
+static void test_candidate_that_is_none(void **state)
+{
+	static const struct twin_options options = { .candidate = "table inet spr { chain f { nonsense } }\n" };
+	struct twin *twin = NULL;
+	struct error error = { 0 };
+
+	assert_true(twin_open(&options, &twin, &error) < 0);
+	assert_non_null(strstr(error.text, "nft: "));
+}
+
 static void test_needs_root(void **state)
 {
 	static const struct twin_options options;
@@ -443,6 +490,8 @@ int main(void)
 		cmocka_unit_test(test_who_accepted),
 		cmocka_unit_test(test_machine_stays_as_it_is),
 		cmocka_unit_test(test_lacks_are_told),
+		cmocka_unit_test(test_candidate),
+		cmocka_unit_test(test_candidate_that_is_none),
 		cmocka_unit_test(test_needs_root),
 		cmocka_unit_test(test_killed_leaves_nothing),
 		cmocka_unit_test(test_fast),
