@@ -15,6 +15,7 @@ static const char *const faults[] = {
 	[FAULT_NONE] = "nothing",
 	[FAULT_ELEMENT] = "element", /* the kernel does not hear of one container's address */
 	[FAULT_RULE] = "rule", /* the rule about the way back to who sent it is missing */
+	[FAULT_EPOCH] = "epoch", /* what was let through is known although something was taken away */
 	[FAULT_BLOCK] = "block", /* verdict() forgets that blocks are there */
 	[FAULT_REVOKE] = "revoke", /* verdict() lets flows go on that policy does not allow any more */
 };
@@ -27,7 +28,7 @@ const char *fault_name(enum fault which)
 void fault_ruleset(struct ruleset *ruleset)
 {
 	struct set *set = ruleset_set(ruleset, "id4");
-	struct chain *guard = ruleset_chain(ruleset, "guard");
+	struct chain *guard = ruleset_chain(ruleset, "guard-other");
 
 	if (fault == FAULT_ELEMENT && set && set->n_elements > 0)
 		set->n_elements--;
@@ -81,7 +82,7 @@ int force_change(struct force *force, const struct inventory *inventory, struct 
 		r = ruleset_compile(next.model, &options, &next.ruleset, error);
 	if (r >= 0) {
 		fault_ruleset(next.ruleset);
-		if (!force->ruleset || ruleset_tightens(force->ruleset, next.ruleset))
+		if (fault != FAULT_EPOCH && (!force->ruleset || ruleset_tightens(force->ruleset, next.ruleset)))
 			ruleset_renew(next.ruleset, ++next.epoch);
 		r = nft_apply(next.nft, force->ruleset, next.ruleset, error);
 	}

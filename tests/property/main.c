@@ -298,6 +298,7 @@ static const struct {
 } wanted[] = {
 	[FAULT_ELEMENT] = { 2, 1, "guard-container" },
 	[FAULT_RULE] = { 2, 1, "" },
+	[FAULT_EPOCH] = { 8, 4, "" },
 	[FAULT_BLOCK] = { 6, 1, "from-" },
 	[FAULT_REVOKE] = { 8, 2, "from-" },
 };
