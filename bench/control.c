@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a change costs in the engine: from a new inventory or policy to the kernel's answer. Writes to the tables of the
- * network namespace it is started in: `unshare -n build/bench/control MEMBERS NETWORKS PUBLISHED TIMES`. One JSON object.
+ * network namespace it is started in: `unshare -n build/bench/control WORLD YAML TIMES`, the first two as bench/rules takes
+ * them. Every other change of a kind takes the one before it back. One JSON object.
  */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#include "base/text.h"
+#include "base/array.h"
+#include "given.h"
 #include "kernel/nft.h"
 #include "ruleset/compile.h"
-#include "town.h"
-#include "verdict/model.h"
 
 #define TIMES_MAX 1000
+#define PORT 2000 /* and those after it: nobody has them */
 
 struct engine {
-	struct town town;
-	struct inventory *inventory;
-	struct policy *policy;
+	struct world world;
 	struct class_book *book;
-	struct model *model;
 	struct ruleset *ruleset;
 	struct nft *nft;
+	size_t n; /* containers at first */
 	unsigned times; /* that each change is made */
 	double model_ms, compile_ms, write_ms; /* of the last change */
 };
@@ -36,14 +36,6 @@ static double now_ms(void)
 	return (double)time.tv_sec * 1e3 + (double)time.tv_nsec / 1e6;
 }
 
-static void must(int r, const struct error *error)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "control: %s\n", error->text);
-	exit(2);
-}
-
 static void refresh(struct engine *engine)
 {
 	static const struct compile_options options;
@@ -52,7 +44,8 @@ static void refresh(struct engine *engine)
 	struct ruleset *ruleset;
 	double began = now_ms();
 
-	must(model_new(engine->policy, engine->inventory, engine->book, time(NULL), &model, &error), &error);
+	must(model_new(engine->world.policy, engine->world.inventory, engine->book, time(NULL), &model, &error),
+	     &error);
 	engine->model_ms = now_ms() - began;
 	began = now_ms();
 	must(ruleset_compile(model, &options, &ruleset, &error), &error);
@@ -62,38 +55,133 @@ static void refresh(struct engine *engine)
 	began = now_ms();
 	must(nft_apply(engine->nft, engine->ruleset, ruleset, &error), &error);
 	engine->write_ms = now_ms() - began;
-	model_free(engine->model);
+	model_free(engine->world.model);
 	ruleset_free(engine->ruleset);
-	engine->model = model;
+	engine->world.model = model;
 	engine->ruleset = ruleset;
 }
 
+static void need(bool there)
+{
+	must(there ? 0 : -1, &(struct error){ .text = "out of memory, or of containers" });
+}
+
+/* One that was there from the start, the last of them first. */
+static const struct container *container_at(const struct engine *engine, unsigned i)
+{
+	return &engine->world.inventory->containers[engine->n - 1 - i % engine->n];
+}
+
+/* Its entry in the policy; a new one has the rights that its network gives. */
+static struct member *entry_at(struct engine *engine, unsigned i)
+{
+	const char *name = container_at(engine, i)->name;
+	struct member *member = policy_member(engine->world.policy, MEMBER_CONTAINER, name);
+
+	if (member)
+		return member;
+	member = policy_member_add(engine->world.policy, MEMBER_CONTAINER, name);
+	need(member);
+	member->policies = POLICY_WAN | POLICY_DNS;
+	return member;
+}
+
+/* A container more, behind the last address of its network, and gone again. */
 static void start(struct engine *engine, unsigned i)
 {
-	if (i % 2)
-		town_stop(engine->inventory, &engine->town, engine->town.members + i / 2);
-	else
-		town_start(engine->inventory, &engine->town, engine->town.members + i / 2);
+	struct inventory *inventory = engine->world.inventory;
+	const struct endpoint *last = &inventory->endpoints[inventory->n_endpoints - 1];
+	struct container container = { .engine = strdup("docker"), .id = strdup("more"), .name = strdup("more") };
+	struct endpoint endpoint = {
+		.container = strdup("more"), .name = strdup("more"), .ip4 = last->ip4, .ip6 = last->ip6
+	};
+
+	endpoint.network = strdup(last->network);
+	if (i % 2) {
+		inventory_drop_endpoints(inventory, endpoint.network, "more");
+		inventory_drop_container(inventory, "docker", "more");
+		endpoint_clear(&endpoint);
+		container_clear(&container);
+		return;
+	}
+	container.running = true;
+	container.image = strdup("image");
+	need(addr_next(&endpoint.ip4) && (!endpoint.ip6.family || addr_next(&endpoint.ip6)));
+	need(inventory_put_container(inventory, &container) == 0 && inventory_put_endpoint(inventory, &endpoint) == 0);
 }
 
 static void grant(struct engine *engine, unsigned i)
 {
-	struct error error = { 0 };
-	char name[32];
-	struct member *member;
+	entry_at(engine, i / 2)->policies ^= POLICY_LAN;
+}
 
-	snprintf(name, sizeof(name), "c%u", engine->town.published + i);
-	member = policy_member_add(engine->policy, MEMBER_CONTAINER, name);
-	must(member ? 0 : -1, &error);
-	member->policies = POLICY_WAN;
+static void join(struct engine *engine, unsigned i)
+{
+	struct member *member = entry_at(engine, i / 2);
+
+	member->has_groups = true;
+	if (i % 2) {
+		need(policy_word_cut(member->groups, &member->n_groups, "more"));
+		return;
+	}
+	need(policy_group(engine->world.policy, "more") || policy_group_add(engine->world.policy, "more"));
+	need(policy_word_add(&member->groups, &member->n_groups, "more") > 0);
+}
+
+/* The first container publishes a port to the lan: to the internet as well. */
+static void publish(struct engine *engine, unsigned i)
+{
+	const struct container *first = &engine->world.inventory->containers[0];
+	struct member *member = policy_member(engine->world.policy, MEMBER_CONTAINER, first->name);
+	struct publish *publish;
+	struct selector *to;
+
+	need(first->n_ports && member && member->n_publish);
+	publish = &member->publish[0];
+	if (i % 2) {
+		selector_clear(&publish->to[publish->n_to - 1]);
+		ARRAY_CUT(publish->to, publish->n_to, publish->n_to - 1);
+		return;
+	}
+	to = ARRAY_ADD(publish->to, publish->n_to);
+	need(to && selector_parse("internet", to, NULL) == 0);
+}
+
+/* From the lan to one container at one port. */
+static void change_grants(struct engine *engine, struct grant **grants, size_t *n, unsigned i)
+{
+	_cleanup_free_ char *name = NULL;
+	struct grant *grant;
+
+	if (i % 2) {
+		policy_grant_clear(&(*grants)[*n - 1]);
+		array_cut(*grants, n, sizeof(**grants), *n - 1);
+		return;
+	}
+	grant = array_grow((void **)grants, n, sizeof(**grants));
+	need(grant && asprintf(&name, "container:%s", container_at(engine, i / 2)->name) > 0);
+	need(selector_parse("lan", &grant->from, NULL) == 0 && selector_parse(name, &grant->to, NULL) == 0);
+	grant->ports = ARRAY_ADD(grant->ports, grant->n_ports);
+	need(grant->ports);
+	*grant->ports = (struct port_range){ .proto = IPPROTO_TCP, .first = PORT, .last = PORT };
+}
+
+static void allow(struct engine *engine, unsigned i)
+{
+	change_grants(engine, &engine->world.policy->allow, &engine->world.policy->n_allow, i);
+}
+
+static void block(struct engine *engine, unsigned i)
+{
+	change_grants(engine, &engine->world.policy->block, &engine->world.policy->n_block, i);
 }
 
 static const struct {
 	const char *name;
 	void (*make)(struct engine *engine, unsigned i);
 } changes[] = {
-	{ "container", start },
-	{ "grant", grant },
+	{ "container", start }, { "join", join },   { "grant", grant },
+	{ "publish", publish }, { "allow", allow }, { "block", block },
 };
 
 static int compare(const void *a, const void *b)
@@ -141,22 +229,20 @@ int main(int argc, char **argv)
 	size_t elements = 0;
 	double began;
 
-	engine.times = argc == 5 ? (unsigned)atoi(argv[4]) : 0;
+	engine.times = argc == 4 ? (unsigned)atoi(argv[3]) : 0;
 	if (engine.times == 0 || engine.times > TIMES_MAX) {
-		fprintf(stderr, "usage: control MEMBERS NETWORKS PUBLISHED TIMES\n");
+		fprintf(stderr, "usage: control WORLD YAML TIMES\n");
 		return 2;
 	}
-	engine.town = (struct town){ (unsigned)atoi(argv[1]), (unsigned)atoi(argv[2]), (unsigned)atoi(argv[3]) };
-	engine.inventory = town_inventory(&engine.town);
-	engine.policy = town_policy(&engine.town);
+	engine.world = given_world(argv[1], argv[2]);
+	engine.n = engine.world.inventory->n_containers;
 	engine.book = class_book_new(0);
 	must(nft_open(NFT_PERSIST, &engine.nft, &error), &error);
 	began = now_ms();
 	refresh(&engine);
 	for (size_t i = 0; i < engine.ruleset->n_sets; i++)
 		elements += engine.ruleset->sets[i].n_elements;
-	printf("{\"members\": %u, \"networks\": %u, \"published\": %u, \"classes\": %zu, \"elements\": %zu",
-	       engine.town.members, engine.town.networks, engine.town.published, engine.model->n_classes, elements);
+	printf("{\"classes\": %zu, \"elements\": %zu", engine.world.model->n_classes, elements);
 	printf(", \"full\": {\"ms\": %.3f, \"model\": %.3f, \"compile\": %.3f, \"write\": %.3f}", now_ms() - began,
 	       engine.model_ms, engine.compile_ms, engine.write_ms);
 	printf(", \"resident_kb\": %ld", resident_kb());

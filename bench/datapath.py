@@ -37,12 +37,27 @@ FORWARDING = [
     ("in, 64 B frames", "in", "frames", 18, 1, 1),
     ("in, 1,000 flows", "in", "frames", 18, 1000, 1),
 ]
+# by IPv6, of those firewalls that have rules for it, beside the same by IPv4
+FORWARDING6 = [
+    ("out, 64 B frames", "out", "frames", 18, 1, 1),
+    ("IPv6", "out6", "frames", 18, 1, 1),
+    ("out, 1,000 flows", "out", "frames", 18, 1000, 1),
+    ("IPv6", "out6", "frames", 18, 1000, 1),
+    ("out, 1500 B", "out", "frames", 1472, 1, 1),
+    ("IPv6", "out6", "frames", 1452, 1, 1),
+]
+FIREWALLS6 = ("none", "docker28", "docker29", "spr", "spr-docker28", "spr-copies")
 GROWTH = [
     ("out, 64 B", "out", "frames", 18, 1, 1),
+    ("IPv6", "out6", "frames", 18, 1, 1),
     ("out, of up to 1,000 members", "out", "frames", 18, 1000, 1000),
+    ("IPv6", "out6", "frames", 18, 1000, 1000),
     ("in, 64 B", "in", "frames", 18, 1, 1),
+    ("IPv6", "in6", "frames", 18, 1, 1),
     ("new connections", "in", "connect", 0, 1, 1),
+    ("IPv6", "in6", "connect", 0, 1, 1),
 ]
+BOTH = ("out", "in", "out6", "in6") # what must be closed without a grant, where nobody translates addresses
 ROUTED = ("none", "spr")
 
 
@@ -61,10 +76,10 @@ def standing_firewalls(options, members, published):
     with contextlib.ExitStack() as stack:
         standing = {}
         for name, (_, rules, how) in firewalls.FIREWALLS.items():
-            town = towns.Town(members, 5, published, routed=name in ROUTED)
+            town = towns.Town(members, 5, published, routed=name in ROUTED, six=name in FIREWALLS6)
             if how:
                 with places.Place(options.build, town, rules(town), how, granted=False) as closed:
-                    rounds.must_be_closed(options, closed)
+                    rounds.must_be_closed(options, closed, BOTH if town.six and town.routed else ("out", "in"))
             standing[name] = stack.enter_context(places.Place(options.build, town, rules(town), how))
         yield standing
 
@@ -82,9 +97,18 @@ def compare_firewalls(options):
                                   ["firewall", *(test[0] for test in FORWARDING[start:end])],
                                   [[row[0], *row[1:][start:end]] for row in rows]))
             nanoseconds = outcomes[0]
+            made += [six_beside_four(options, standing, titles, published)] if published == 1 else []
             options.say("  connections, answers")
             made += [connections(options, standing, titles, published), answers(options, standing, titles, published, nanoseconds)]
     return made
+
+
+def six_beside_four(options, standing, titles, published):
+    """Of each pair of columns the second is by IPv6, to no firewall by IPv6."""
+    rows, _ = tables_of(options, {name: standing[name] for name in FIREWALLS6}, FORWARDING6, "none", titles)
+    return Table(f"IPv6 beside IPv4, from a container to the internet, {published:,} published, 2,000 members; ratio to no firewall",
+                 ["firewall", *(test[0] for test in FORWARDING6)], rows,
+                 "Measured by turns. Each column's 1 is no firewall in the same family. Docker 20.10 has no rules for IPv6.")
 
 
 def connections(options, standing, titles, published):
@@ -116,16 +140,16 @@ def grow(options):
         sizes += [(100000, 500)]
     titles = {"none": "no firewall"}
     with contextlib.ExitStack() as stack:
-        standing = {"none": stack.enter_context(places.Place(options.build, towns.Town(2000, 5, 1)))}
+        standing = {"none": stack.enter_context(places.Place(options.build, towns.Town(2000, 5, 1, six=True)))}
         for members, networks in sizes:
             options.say(f"growth, {members} members, {networks} networks")
-            town = towns.Town(members, networks, 1)
+            town = towns.Town(members, networks, 1, six=True)
             name = f"{members}/{networks}"
             standing[name] = stack.enter_context(places.Place(options.build, town, how="write"))
             made = standing[name].made
             titles[name] = f"{members:,} members, {networks} networks: {made['classes']} classes, {made['elements']:,} elements"
-        with places.Place(options.build, towns.Town(10000, 5, 1), how="write", granted=False) as closed:
-            rounds.must_be_closed(options, closed)
+        with places.Place(options.build, towns.Town(10000, 5, 1, six=True), how="write", granted=False) as closed:
+            rounds.must_be_closed(options, closed, BOTH)
         rows, outcomes = tables_of(options, standing, GROWTH, "none", titles)
     grown = [[titles[name], *(spread(outcome.ratios(name, "10/5"), "{:.3f}") for outcome in outcomes)]
              for name in standing if name != "none"]
@@ -197,7 +221,8 @@ PARTS = {
     "firewalls": ("Beside other firewalls", METHOD, compare_firewalls),
     "growth": ("With growing size", """
 spr alone, on a router whose containers need no NAT. A hundredth of the members are ranges of addresses, the rest containers;
-those that send and receive are among them. Every container network is a class of its own.""", grow),
+those that send and receive are among them. Every container network is a class of its own. A column "IPv6" is the same as the one
+before it, by IPv6, to no firewall by IPv6.""", grow),
     "ways": ("Other ways to match", """
 The files of bench/ways, as small as they can be: only who may reach whom, none of the other checks. From containers to one of
 five addresses on the internet; (c) and (d) list the five, the others have the whole of it in ranges.""", compare_ways),

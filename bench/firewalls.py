@@ -10,9 +10,43 @@ IPTABLES = ["iptables-nft-restore"]
 NFT = ["nft", "-f", "-"]
 
 
-def bridges(town):
-    """(bridge, subnet), Docker's own first."""
-    return [DOCKER_BRIDGE] + [(network.bridge, network.subnet) for network in town.networks]
+class Four:
+    """How Docker's rules say it in IPv4."""
+    table, restore, bits, forward, loopback, loopback_network = "ip", IPTABLES, 32, "DROP", "127.0.0.0/8", "127.0.0.0/8"
+
+    @staticmethod
+    def bridges(town):
+        """(bridge, subnet), Docker's own first."""
+        return [DOCKER_BRIDGE] + [(network.bridge, network.subnet) for network in town.networks]
+
+    @staticmethod
+    def address(container):
+        return container.ip4
+
+    @staticmethod
+    def place(container, port):
+        return f"{container.ip4}:{port.inner}"
+
+
+class Six:
+    """And in IPv6, which Docker's own network has not."""
+    table, restore, bits, forward, loopback, loopback_network = "ip6", ["ip6tables-nft-restore"], 128, "ACCEPT", "::1", "::1/128"
+
+    @staticmethod
+    def bridges(town):
+        return [(network.bridge, network.subnet6) for network in town.networks]
+
+    @staticmethod
+    def address(container):
+        return container.ip6
+
+    @staticmethod
+    def place(container, port):
+        return f"[{container.ip6}]:{port.inner}"
+
+
+def families(town):
+    return [Four, Six] if town.six else [Four]
 
 
 def published(town):
@@ -23,27 +57,28 @@ def table(name, chains, rules):
     return [f"*{name}", *(f":{chain}" for chain in chains), *rules, "COMMIT"]
 
 
-def docker_nat(town, hairpin):
-    latest = [f"-A POSTROUTING -s {subnet} ! -o {bridge} -j MASQUERADE" for bridge, subnet in reversed(bridges(town))]
+def docker_nat(town, hairpin, family=Four):
+    named = family.bridges(town)
+    latest = [f"-A POSTROUTING -s {subnet} ! -o {bridge} -j MASQUERADE" for bridge, subnet in reversed(named)]
     if hairpin:
         latest += [f"-A POSTROUTING -s {c.ip4}/32 -d {c.ip4}/32 -p {p.proto} -m {p.proto} --dport {p.inner} -j MASQUERADE"
                    for c, p in published(town)]
-        latest += [f"-A DOCKER -i {bridge} -j RETURN" for bridge, _ in reversed(bridges(town))]
+        latest += [f"-A DOCKER -i {bridge} -j RETURN" for bridge, _ in reversed(named)]
     dnat = [f"-A DOCKER ! -i {c.network.bridge} -p {p.proto} -m {p.proto} --dport {p.outer} -j DNAT "
-            f"--to-destination {c.ip4}:{p.inner}" for c, p in published(town)]
+            f"--to-destination {family.place(c, p)}" for c, p in published(town)]
     jumps = ["-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
-             "-A OUTPUT ! -d 127.0.0.0/8 -m addrtype --dst-type LOCAL -j DOCKER"]
+             f"-A OUTPUT ! -d {family.loopback_network} -m addrtype --dst-type LOCAL -j DOCKER"]
     chains = ["PREROUTING ACCEPT", "INPUT ACCEPT", "OUTPUT ACCEPT", "POSTROUTING ACCEPT", "DOCKER -"]
     return table("nat", chains, jumps + latest + dnat)
 
 
-def docker_accepts(town):
-    return [f"-A DOCKER -d {c.ip4}/32 ! -i {c.network.bridge} -o {c.network.bridge} -p {p.proto} -m {p.proto} "
+def docker_accepts(town, family=Four):
+    return [f"-A DOCKER -d {family.address(c)}/{family.bits} ! -i {c.network.bridge} -o {c.network.bridge} -p {p.proto} -m {p.proto} "
             f"--dport {p.inner} -j ACCEPT" for c, p in published(town)]
 
 
 def docker20_filter(town, user, user_chains):
-    names = [bridge for bridge, _ in reversed(bridges(town))]
+    names = [bridge for bridge, _ in reversed(Four.bridges(town))]
     rules = ["-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-ISOLATION-STAGE-1"]
     for name in names:
         rules += [f"-A FORWARD -o {name} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
@@ -64,25 +99,30 @@ def docker20(town, user=(), user_chains=()):
     return [(IPTABLES, docker20_filter(town, user, user_chains) + docker_nat(town, True))]
 
 
-def docker28(town):
-    """Docker 28 by iptables-nft: it drops direct access to each container in raw."""
-    named = bridges(town)
-    raw = [f"-A PREROUTING -d {c.ip4}/32 ! -i {c.network.bridge} -j DROP" for c in town.containers]
+def docker28_family(town, family):
+    raw = [f"-A PREROUTING -d {family.address(c)}/{family.bits} ! -i {c.network.bridge} -j DROP" for c in town.containers]
     rules = ["-A FORWARD -j DOCKER-USER", "-A FORWARD -j DOCKER-FORWARD", "-A DOCKER-FORWARD -j DOCKER-CT",
              "-A DOCKER-FORWARD -j DOCKER-INTERNAL", "-A DOCKER-FORWARD -j DOCKER-BRIDGE"]
+    named = family.bridges(town)
     rules += [f"-A DOCKER-FORWARD -i {name} -j ACCEPT" for name, _ in named]
     rules += [f"-A DOCKER-CT -o {name} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT" for name, _ in named]
     rules += [f"-A DOCKER-BRIDGE -o {name} -j DOCKER" for name, _ in named]
-    rules += docker_accepts(town)
+    rules += docker_accepts(town, family)
     rules += [f"-A DOCKER ! -i {name} -o {name} -j DROP" for name, _ in named]
-    chains = ["INPUT ACCEPT", "FORWARD DROP", "OUTPUT ACCEPT", "DOCKER -", "DOCKER-BRIDGE -", "DOCKER-CT -",
+    chains = ["INPUT ACCEPT", f"FORWARD {family.forward}", "OUTPUT ACCEPT", "DOCKER -", "DOCKER-BRIDGE -", "DOCKER-CT -",
               "DOCKER-FORWARD -", "DOCKER-INTERNAL -", "DOCKER-USER -"]
-    return [(IPTABLES, table("raw", ["PREROUTING ACCEPT", "OUTPUT ACCEPT"], raw) + table("filter", chains, rules) +
-             docker_nat(town, False))]
+    return (family.restore, table("raw", ["PREROUTING ACCEPT", "OUTPUT ACCEPT"], raw) + table("filter", chains, rules) +
+            docker_nat(town, False, family))
 
 
-def docker29_bridge(town, name, subnet):
-    accepts = [f'ip daddr {c.ip4} {p.proto} dport {p.inner} counter accept'
+def docker28(town):
+    """Docker 28 by iptables-nft: it drops direct access to each container in raw."""
+    return [docker28_family(town, family) for family in families(town)]
+
+
+def docker29_bridge(town, name, subnet, family):
+    ip = family.table
+    accepts = [f'{ip} daddr {family.address(c)} {p.proto} dport {p.inner} counter accept'
                for c, p in published(town) if c.network.bridge == name]
     return [f"chain filter-forward-in__{name} {{", "ct state established,related counter accept",
             f'iifname "{name}" counter accept comment "ICC"', *accepts,
@@ -92,33 +132,37 @@ def docker29_bridge(town, name, subnet):
             f"chain nat-postrouting-in__{name} {{",
             'fib saddr type local counter masquerade comment "MASQ TO OWN"', "}",
             f"chain nat-postrouting-out__{name} {{",
-            f'oifname != "{name}" ip saddr {subnet} counter masquerade comment "MASQUERADE"', "}"]
+            f'oifname != "{name}" {ip} saddr {subnet} counter masquerade comment "MASQUERADE"', "}"]
 
 
-def docker29(town):
-    """Docker 29 by nftables."""
-    lines = ["table ip docker-bridges {"]
-    for name, subnet in bridges(town):
-        lines += docker29_bridge(town, name, subnet)
+def docker29_family(town, family):
+    ip = family.table
+    lines = [f"table {ip} docker-bridges {{"]
+    for name, subnet in family.bridges(town):
+        lines += docker29_bridge(town, name, subnet, family)
     for kind in ("filter-forward-in", "filter-forward-out", "nat-postrouting-in", "nat-postrouting-out"):
-        jumps = ", ".join(f'"{name}" : jump {kind}__{name}' for name, _ in bridges(town))
+        jumps = ", ".join(f'"{name}" : jump {kind}__{name}' for name, _ in family.bridges(town))
         lines += [f"map {kind}-jumps {{", "type ifname : verdict", f"elements = {{ {jumps} }}", "}"]
     lines += ["chain filter-FORWARD {", "type filter hook forward priority filter; policy accept;",
               "oifname vmap @filter-forward-in-jumps", "iifname vmap @filter-forward-out-jumps", "}"]
     lines += ["chain nat-prerouting-and-output {"]
-    lines += [f'iifname != "{c.network.bridge}" {p.proto} dport {p.outer} counter dnat to {c.ip4}:{p.inner} comment "DNAT"'
+    lines += [f'iifname != "{c.network.bridge}" {p.proto} dport {p.outer} counter dnat to {family.place(c, p)} comment "DNAT"'
               for c, p in published(town)]
     lines += ["}", "chain nat-OUTPUT {", "type nat hook output priority -100; policy accept;",
-              "ip daddr != 127.0.0.0/8 fib daddr type local counter jump nat-prerouting-and-output", "}",
+              f"{ip} daddr != {family.loopback} fib daddr type local counter jump nat-prerouting-and-output", "}",
               "chain nat-POSTROUTING {", "type nat hook postrouting priority srcnat; policy accept;",
               "iifname vmap @nat-postrouting-out-jumps", "oifname vmap @nat-postrouting-in-jumps", "}",
               "chain nat-PREROUTING {", "type nat hook prerouting priority dstnat; policy accept;",
               "fib daddr type local counter jump nat-prerouting-and-output", "}",
               "chain raw-PREROUTING {", "type filter hook prerouting priority raw; policy accept;"]
-    lines += [f'ip daddr {c.ip4} iifname != "{c.network.bridge}" counter drop comment "DROP DIRECT ACCESS"'
+    lines += [f'{ip} daddr {family.address(c)} iifname != "{c.network.bridge}" counter drop comment "DROP DIRECT ACCESS"'
               for c in town.containers]
-    lines += ["}", "}"]
-    return [(NFT, lines)]
+    return (NFT, lines + ["}", "}"])
+
+
+def docker29(town):
+    """Docker 29 by nftables."""
+    return [docker29_family(town, family) for family in families(town)]
 
 
 def docker_user(town):

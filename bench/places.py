@@ -36,6 +36,8 @@ class Place(Spaces):
                 self.spaces[name] = Namespace.new(name)
             self._wire()
             self._address()
+            if self.town.six:
+                self._address_six()
             for command, lines in self.rules:
                 self._load(command, lines)
             if self.how:
@@ -46,12 +48,14 @@ class Place(Spaces):
         return self
 
     def _wire(self):
+        off = int(not self.town.six)
         for space in self.spaces.values():
-            space.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__default__rp_filter=0, ipv6__conf__all__disable_ipv6=1,
-                         ipv6__conf__default__disable_ipv6=1)
+            space.sysctl(ipv4__conf__all__rp_filter=0, ipv4__conf__default__rp_filter=0, ipv6__conf__all__disable_ipv6=off,
+                         ipv6__conf__default__disable_ipv6=off, ipv6__conf__default__accept_dad=0,
+                         ipv6__conf__default__router_solicitations=0)
             with contextlib.suppress(OSError):
                 space.sysctl(**{"bridge__bridge-nf-call-iptables": 0})
-        self.router.sysctl(ipv4__ip_forward=1)
+        self.router.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1 - off)
         self.router.ip(f"link add name lan0 index {NUMBERS['lan0']} type veth peer name eth0 netns {self.lan.path}",
                        f"link add name eth0 index {NUMBERS['eth0']} type veth peer name eth0 netns {self.internet.path}",
                        f"link add name br-0 index {NUMBERS['br-0']} type bridge forward_delay 0",
@@ -72,6 +76,23 @@ class Place(Spaces):
         self.container.ip(*(f"addr add {container.ip4}/{bits} dev eth0" for container in here),
                           f"route add default via {gateway} src {town.source.ip4}")
         self._neighbours(here)
+
+    def _address_six(self):
+        gateway, here = self.town.networks[0].gateway6, self.town.present()
+        self.router.ip(f"addr add {towns.LAN_ROUTER6}/64 dev lan0 nodad", f"addr add {towns.UP_ROUTER6}/64 dev eth0 nodad",
+                       f"addr add {gateway}/64 dev br-0 nodad", f"route add default via {towns.UP_GATEWAY6}")
+        self.lan.ip(f"addr add {towns.LAN_HOST6}/64 dev eth0 nodad", f"route add default via {towns.LAN_ROUTER6}")
+        self.internet.ip(f"addr add {towns.UP_GATEWAY6}/64 dev eth0 nodad", f"addr add {towns.INTERNET6}/128 dev lo nodad",
+                         f"route add default via {towns.UP_ROUTER6}")
+        self.container.ip(*(f"addr add {container.ip6}/64 dev eth0 nodad" for container in here),
+                          f"route add default via {gateway} src {self.town.source.ip6}")
+        macs = {space: space.mac("eth0") for space in (self.lan, self.internet, self.container)}
+        self.router.ip(f"neigh replace {towns.LAN_HOST6} lladdr {macs[self.lan]} dev lan0",
+                       f"neigh replace {towns.UP_GATEWAY6} lladdr {macs[self.internet]} dev eth0",
+                       *(f"neigh replace {container.ip6} lladdr {macs[self.container]} dev br-0" for container in here))
+        for space, there, device in ((self.lan, towns.LAN_ROUTER6, "lan0"), (self.internet, towns.UP_ROUTER6, "eth0"),
+                                     (self.container, gateway, "br-0")):
+            space.ip(f"neigh replace {there} lladdr {self.router.mac(device)} dev eth0")
 
     def _neighbours(self, here):
         """Nobody asks for addresses while it is measured."""
@@ -122,14 +143,19 @@ def write_town(folder, town, granted=True):
 def job(place, way, kind, size=18, flows=1, sources=1):
     """
     A line for bench/traffic. `way` "out" is from a container, or several, to the internet; "in" from the LAN to a
-    published port or, where nobody translates addresses, to the container's own.
+    published port or, where nobody translates addresses, to the container's own. "out6" and "in6" are the same by IPv6, always
+    without a published port.
     """
     town, router = place.town, place.router
-    if way == "out":
-        senders = min(sources, len(town.sources))
-        return _line(kind, place.container, place.internet, router.mac("br-0"), town.source.ip4, senders, towns.INTERNET, 9000, 1,
-                     1, towns.INTERNET, 9000, size, flows)
     container = town.containers[town.target]
+    if way.startswith("out"):
+        source, internet = (town.source.ip6, towns.INTERNET6) if way == "out6" else (town.source.ip4, towns.INTERNET)
+        senders = min(sources, len(town.sources))
+        return _line(kind, place.container, place.internet, router.mac("br-0"), source, senders, internet, 9000, 1, 1, internet,
+                     9000, size, flows)
+    if way == "in6":
+        return _line(kind, place.lan, place.container, router.mac("lan0"), towns.LAN_HOST6, 1, container.ip6, towns.INNER_PORT, 1,
+                     1, container.ip6, towns.INNER_PORT, size, flows)
     at = "0.0.0.0" if kind in ("connect", "stream") else container.ip4
     to, first, step, count = container.ip4, towns.INNER_PORT, 1, 1
     if not town.routed:

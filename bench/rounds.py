@@ -54,7 +54,7 @@ def measure(options, standing, way, kind, size=18, flows=1, sources=1):
 def must_be_closed(options, place, ways=("out", "in")):
     """The control: where nothing is granted, the same traffic does not pass. Else what was measured was an accident."""
     for way in ways:
-        for kind in ("udp", "connect") if way == "in" else ("udp",):
+        for kind in ("udp", "connect") if way.startswith("in") else ("udp",):
             try:
                 places.run_traffic(options.build, [places.job(place, way, kind)], 1, 1, options.cpu)
             except places.Closed:

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "../tests/unit/world.h"
+#include "given.h"
 #include "kernel/nft.h"
 #include "ruleset/compile.h"
 
@@ -26,28 +26,6 @@
 #else
 #define BUILT __VERSION__
 #endif
-
-static void must(int r, const struct error *error)
-{
-	if (r >= 0)
-		return;
-	fprintf(stderr, "rules: %s\n", error->text);
-	exit(2);
-}
-
-static char *read_file(const char *path)
-{
-	FILE *file = fopen(path, "r");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!file || getdelim(&text, &size, '\0', file) < 0) {
-		perror(path);
-		exit(2);
-	}
-	fclose(file);
-	return text;
-}
 
 /* The rules that know an uplink by its number would else be about another interface. */
 static void check_indexes(const struct inventory *inventory)
@@ -125,9 +103,8 @@ int main(int argc, char **argv)
 {
 	_cleanup_(class_book_freep) struct class_book *book = class_book_new(0);
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = NULL;
-	_cleanup_free_ char *machine = NULL, *yaml = NULL;
 	struct error error = { 0 };
-	struct world world = { 0 };
+	struct world world;
 	const char *how = argc == 4 ? argv[1] : "";
 	size_t changes = 0;
 	bool hold = strcmp(how, "hold") == 0;
@@ -136,10 +113,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: rules write|hold|print|pure WORLD YAML\n");
 		return 2;
 	}
-	machine = read_file(argv[2]);
-	yaml = read_file(argv[3]);
-	world.inventory = world_inventory(machine);
-	must(policy_parse(yaml, strlen(yaml), "policy", &world.policy, &error), &error);
+	world = given_world(argv[2], argv[3]);
 	must(model_new(world.policy, world.inventory, book, NOW, &world.model, &error), &error);
 	ruleset = compile(world.model);
 	if (strcmp(how, "print") == 0)

@@ -5,6 +5,8 @@ firewalls the same networks and containers.
 
     desk 192.168.8.10 --- lan0 192.168.8.1  the router  192.168.99.2 eth0 --- 192.168.99.1, 50.0.0.1 on the internet
                  containers on br-0 10.0.0.0/16, br-1 10.1.0.0/16 ... ; only br-0 is there in truth
+
+With IPv6: 2600:8::/64 on lan0, 2600:99::/64 on eth0, 2600:50::1 on the internet, 2600:10:0::/64, 2600:10:1::/64 ... on the bridges.
 """
 
 import collections
@@ -12,12 +14,14 @@ import ipaddress
 
 LAN_ROUTER, LAN_HOST = "192.168.8.1", "192.168.8.10"
 UP_ROUTER, UP_GATEWAY, INTERNET = "192.168.99.2", "192.168.99.1", "50.0.0.1"
+LAN_ROUTER6, LAN_HOST6 = "2600:8::1", "2600:8::10"
+UP_ROUTER6, UP_GATEWAY6, INTERNET6 = "2600:99::2", "2600:99::1", "2600:50::1"
 FIRST_PORT = 1024
 INNER_PORT = 80
 SOURCES_MAX = 1000
 
-Network = collections.namedtuple("Network", "name bridge subnet gateway")
-Container = collections.namedtuple("Container", "name network ip4 ports")
+Network = collections.namedtuple("Network", "name bridge subnet gateway subnet6 gateway6")
+Container = collections.namedtuple("Container", "name network ip4 ip6 ports")
 Port = collections.namedtuple("Port", "proto outer inner")
 
 
@@ -25,11 +29,11 @@ class Town:
     """
     `members` in all: the LAN host, containers, and for each hundred one range of addresses behind lan0. `networks` are as
     many classes of containers. The first `published` containers publish a TCP port each, to the LAN. `routed`: no NAT
-    for what the containers send.
+    for what the containers send. `six`: IPv6 as well.
     """
 
-    def __init__(self, members, networks=5, published=0, routed=True):
-        self.members, self.routed = members, routed
+    def __init__(self, members, networks=5, published=0, routed=True, six=False):
+        self.members, self.routed, self.six = members, routed, six
         self.bits = 16 if networks <= 200 else 12
         self.networks = [self._network(i) for i in range(networks)]
         self.ranges = members // 100
@@ -45,15 +49,16 @@ class Town:
 
     def _network(self, i):
         subnet = ipaddress.ip_network(f"{ipaddress.ip_address((10 << 24) + (i << self.bits))}/{32 - self.bits}")
-        return Network(f"net{i}", f"br-{i}", str(subnet), str(subnet[1]))
+        return Network(f"net{i}", f"br-{i}", str(subnet), str(subnet[1]), f"2600:10:{i:x}::/64", f"2600:10:{i:x}::1")
 
     def _container(self, i):
         network = self.networks[i % len(self.networks)]
-        first = ipaddress.ip_address(network.gateway)
+        number = 1 + i // len(self.networks)
         ports = [Port("tcp", FIRST_PORT + i, INNER_PORT)] if i < self.published else []
         if self.published and i == self.target:
             ports.append(Port("udp", FIRST_PORT + i, INNER_PORT))
-        return Container(f"c{i}", network, str(first + 1 + i // len(self.networks)), ports)
+        return Container(f"c{i}", network, str(ipaddress.ip_address(network.gateway) + number),
+                         f"{network.gateway6[:-1]}{1 + number:x}", ports)
 
     def present(self):
         """The containers that the traffic needs, the sources first: all are on br-0."""
@@ -61,14 +66,19 @@ class Town:
                                if container.network is self.networks[0]]
 
     def world(self):
-        lines = [f"interface lan0 {LAN_ROUTER}/24", f"interface eth0 {UP_ROUTER}/24"]
-        lines += [f"bridge {net.bridge} {net.gateway}/{32 - self.bits}" for net in self.networks]
-        lines += [f"route default eth0 {UP_GATEWAY}", "route 100.64.0.0/10 lan0 192.168.8.254", "resolver 9.9.9.9"]
+        def both(four, six):
+            return f"{four} {six}" if self.six else four
+
+        lines = [f"interface lan0 {both(f'{LAN_ROUTER}/24', f'{LAN_ROUTER6}/64')}",
+                 f"interface eth0 {both(f'{UP_ROUTER}/24', f'{UP_ROUTER6}/64')}"]
+        lines += [f"bridge {net.bridge} {both(f'{net.gateway}/{32 - self.bits}', f'{net.gateway6}/64')}" for net in self.networks]
+        lines += [f"route default eth0 {gateway}" for gateway in both(UP_GATEWAY, UP_GATEWAY6).split()]
+        lines += ["route 100.64.0.0/10 lan0 192.168.8.254", "resolver 9.9.9.9"]
         mode = "routed" if self.routed else ""
-        lines += [f"network {net.name} {net.bridge} {net.subnet} {mode}" for net in self.networks]
+        lines += [f"network {net.name} {net.bridge} {both(net.subnet, net.subnet6)} {mode}" for net in self.networks]
         for container in self.containers:
             ports = " ".join(f"port=0.0.0.0:{port.outer}:{port.inner}/{port.proto}" for port in container.ports)
-            lines.append(f"container {container.name} {container.network.name} {container.ip4} {ports}")
+            lines.append(f"container {container.name} {container.network.name} {both(container.ip4, container.ip6)} {ports}")
         return "\n".join(lines) + "\n"
 
     def policy(self, granted=True):
@@ -85,7 +95,8 @@ class Town:
             items = ", ".join(f"{{port: {port.outer}/{port.proto}, to: [{'lan' if granted else 'upstream'}]}}"
                               for port in container.ports)
             lines.append(f"- {{name: {container.name}, policies: [wan, dns], publish: [{items}]}}")
-        lines += ["rules:", f"- {{name: desk, interface: lan0, source: {LAN_HOST}, policies: {policies}}}"]
+        desk = f"[{LAN_HOST}, '{LAN_HOST6}']" if self.six else LAN_HOST
+        lines += ["rules:", f"- {{name: desk, interface: lan0, source: {desk}, policies: {policies}}}"]
         first = ipaddress.ip_address("100.64.0.0")
         lines += [f"- {{name: r{i}, interface: lan0, source: {first + 32 * i}/28, policies: [dns]}}"
                   for i in range(self.ranges)]

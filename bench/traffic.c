@@ -23,6 +23,7 @@
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <poll.h>
@@ -43,7 +44,15 @@
 #define FIRST_SOURCE_PORT 40000
 #define SAMPLES_MAX 65536
 #define STREAM_PIECE (64 << 10)
+#define FRAME_MAX 1600
 #define SETTLE_MS 2000
+
+/* IPv4 and IPv6; the port is at the same place in both. */
+union address {
+	struct sockaddr sa;
+	struct sockaddr_in four;
+	struct sockaddr_in6 six;
+};
 
 struct job;
 
@@ -64,7 +73,8 @@ struct job {
 	int wire; /* frames leave by it */
 	int seen; /* the target's /proc/net/dev */
 	struct sockaddr_ll out;
-	uint8_t (*frames)[1600];
+	uint8_t (*frames)[FRAME_MAX];
+	size_t frame_size;
 };
 
 static struct job *jobs[JOBS_MAX];
@@ -95,12 +105,31 @@ static void enter(const char *path)
 	close(fd);
 }
 
-static struct sockaddr_in place(const char *address, unsigned port)
+static union address place(const char *text, unsigned port)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+	union address address = { .six = { .sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port) } };
 
-	MUST(inet_pton(AF_INET, address, &sin.sin_addr) == 1);
-	return sin;
+	if (strchr(text, ':')) {
+		MUST(inet_pton(AF_INET6, text, &address.six.sin6_addr) == 1);
+		return address;
+	}
+	address.sa.sa_family = AF_INET;
+	MUST(inet_pton(AF_INET, text, &address.four.sin_addr) == 1);
+	return address;
+}
+
+static socklen_t length_of(const union address *address)
+{
+	return address->sa.sa_family == AF_INET6 ? sizeof(address->six) : sizeof(address->four);
+}
+
+/* The address so many further on. */
+static void move_on(union address *address, uint32_t by)
+{
+	uint32_t *last = address->sa.sa_family == AF_INET6 ? &address->six.sin6_addr.s6_addr32[3] :
+							     &address->four.sin_addr.s_addr;
+
+	*last = htonl(ntohl(*last) + by);
 }
 
 /* Nothing gets there: whoever started us may have wanted that. */
@@ -121,13 +150,13 @@ static uint16_t next_port(struct job *job)
 
 static int listen_at(struct job *job, int type)
 {
-	struct sockaddr_in sin = place(job->at, job->at_port);
+	union address at = place(job->at, job->at_port);
 	int fd, one = 1;
 
 	enter(job->target);
-	fd = socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	fd = socket(at.sa.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	MUST(fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0);
-	MUST(bind(fd, (struct sockaddr *)&sin, sizeof(sin)) == 0);
+	MUST(bind(fd, &at.sa, length_of(&at)) == 0);
 	if (type == SOCK_STREAM)
 		MUST(listen(fd, 1024) == 0);
 	job->seen = open("/proc/thread-self/net/dev", O_RDONLY | O_CLOEXEC);
@@ -150,13 +179,13 @@ static uint64_t count_seen(const struct job *job)
 }
 
 /* Packets that go through the router in the sender's own time are there when send() returns; one that is late is waited for. */
-static ssize_t receive(int fd, void *data, size_t size, struct sockaddr_in *from)
+static ssize_t receive(int fd, void *data, size_t size, union address *from)
 {
 	socklen_t length = sizeof(*from);
 	ssize_t n;
 
 	for (int i = 0; i < 50; i++) {
-		n = recvfrom(fd, data, size, MSG_DONTWAIT, (struct sockaddr *)from, &length);
+		n = recvfrom(fd, data, size, MSG_DONTWAIT, &from->sa, &length);
 		if (n >= 0 || errno != EAGAIN)
 			return n;
 		poll(&(struct pollfd){ fd, POLLIN, 0 }, 1, 20);
@@ -166,25 +195,25 @@ static ssize_t receive(int fd, void *data, size_t size, struct sockaddr_in *from
 
 static void open_sender(struct job *job, unsigned flow)
 {
-	struct sockaddr_in own = place(job->from, FIRST_SOURCE_PORT + flow), to = place(job->to, next_port(job));
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	union address own = place(job->from, FIRST_SOURCE_PORT + flow), to = place(job->to, next_port(job));
+	int fd = socket(own.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-	own.sin_addr.s_addr = htonl(ntohl(own.sin_addr.s_addr) + flow % job->sources);
-	MUST(fd >= 0 && bind(fd, (struct sockaddr *)&own, sizeof(own)) == 0);
-	MUST(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0);
+	move_on(&own, flow % job->sources);
+	MUST(fd >= 0 && bind(fd, &own.sa, length_of(&own)) == 0);
+	MUST(connect(fd, &to.sa, length_of(&to)) == 0);
 	job->senders[flow] = fd;
 }
 
 /* One packet there and one back, so that the flow is known to both sides. False when it does not get there. */
 static bool prime(struct job *job, unsigned flow)
 {
-	struct sockaddr_in from;
+	union address from;
 	char data[2048];
 
 	for (int i = 0; i < 3; i++) {
 		MUST(send(job->senders[flow], data, 18, 0) == 18);
 		if (receive(job->receiver, data, sizeof(data), &from) >= 0 &&
-		    sendto(job->receiver, data, 18, 0, (struct sockaddr *)&from, sizeof(from)) == 18 &&
+		    sendto(job->receiver, data, 18, 0, &from.sa, length_of(&from)) == 18 &&
 		    receive(job->senders[flow], data, sizeof(data), &from) >= 0)
 			return true;
 		if (job->flows == 1 && i == 0)
@@ -230,10 +259,10 @@ static uint64_t udp_burst(struct job *job)
 	return n;
 }
 
-static uint16_t checksum(const void *data, size_t size)
+/* `sum` is what was added up before. */
+static uint16_t checksum(const void *data, size_t size, uint32_t sum)
 {
 	const uint16_t *words = data;
-	uint32_t sum = 0;
 
 	for (size_t i = 0; i < size / 2; i++)
 		sum += words[i];
@@ -242,26 +271,60 @@ static uint16_t checksum(const void *data, size_t size)
 	return (uint16_t)~sum;
 }
 
+/* Each returns where UDP begins. */
+static uint8_t *fill_four(uint8_t *at, const union address *own, const union address *to, uint16_t size)
+{
+	struct iphdr *ip = (struct iphdr *)at;
+
+	*ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP };
+	ip->tot_len = htons((uint16_t)(sizeof(*ip) + size));
+	ip->saddr = own->four.sin_addr.s_addr;
+	ip->daddr = to->four.sin_addr.s_addr;
+	ip->check = checksum(ip, sizeof(*ip), 0);
+	return (uint8_t *)(ip + 1);
+}
+
+static uint8_t *fill_six(uint8_t *at, const union address *own, const union address *to, uint16_t size)
+{
+	struct ip6_hdr *ip = (struct ip6_hdr *)at;
+
+	*ip = (struct ip6_hdr){ .ip6_src = own->six.sin6_addr, .ip6_dst = to->six.sin6_addr };
+	ip->ip6_flow = htonl(6u << 28);
+	ip->ip6_plen = htons(size);
+	ip->ip6_nxt = IPPROTO_UDP;
+	ip->ip6_hlim = 64;
+	return (uint8_t *)(ip + 1);
+}
+
+/* IPv6 has no UDP without a checksum; what it is of lies before the UDP header. */
+static uint16_t udp_check(const uint8_t *udp, uint16_t size)
+{
+	uint32_t sum = htons(size) + htons(IPPROTO_UDP);
+	uint16_t check = checksum(udp - 2 * sizeof(struct in6_addr), size + 2 * sizeof(struct in6_addr), sum);
+
+	return check ? check : 0xffff;
+}
+
 static void fill_frame(struct job *job, unsigned flow, uint8_t *frame)
 {
 	struct ethhdr *ether = (struct ethhdr *)frame;
-	struct iphdr *ip = (struct iphdr *)(frame + sizeof(*ether));
-	struct udphdr *udp = (struct udphdr *)(ip + 1);
-	struct sockaddr_in own, to;
+	uint16_t size = (uint16_t)(sizeof(struct udphdr) + job->size);
+	union address own, to;
 	socklen_t length = sizeof(own);
+	struct udphdr *udp;
+	bool six;
 
-	MUST(getsockname(job->senders[flow], (struct sockaddr *)&own, &length) == 0);
-	MUST(getpeername(job->senders[flow], (struct sockaddr *)&to, &length) == 0);
+	MUST(getsockname(job->senders[flow], &own.sa, &length) == 0);
+	MUST(getpeername(job->senders[flow], &to.sa, &length) == 0);
+	six = own.sa.sa_family == AF_INET6;
 	memcpy(ether->h_dest, job->mac, ETH_ALEN);
 	ether->h_source[0] = 2;
-	ether->h_proto = htons(ETH_P_IP);
-	*ip = (struct iphdr){ .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP };
-	ip->tot_len = htons((uint16_t)(sizeof(*ip) + sizeof(*udp) + job->size));
-	ip->saddr = own.sin_addr.s_addr;
-	ip->daddr = to.sin_addr.s_addr;
-	ip->check = checksum(ip, sizeof(*ip));
-	*udp = (struct udphdr){ .source = own.sin_port, .dest = to.sin_port };
-	udp->len = htons((uint16_t)(sizeof(*udp) + job->size));
+	ether->h_proto = htons(six ? ETH_P_IPV6 : ETH_P_IP);
+	udp = (struct udphdr *)(six ? fill_six : fill_four)(frame + sizeof(*ether), &own, &to, size);
+	*udp = (struct udphdr){ .source = own.four.sin_port, .dest = to.four.sin_port };
+	udp->len = htons(size);
+	udp->check = six ? udp_check((const uint8_t *)udp, size) : 0;
+	job->frame_size = (size_t)((uint8_t *)udp - frame) + size;
 }
 
 static void frame_open(struct job *job)
@@ -280,13 +343,12 @@ static void frame_open(struct job *job)
 
 static uint64_t frame_burst(struct job *job)
 {
-	size_t size = sizeof(struct ethhdr) + sizeof(struct iphdr) + sizeof(struct udphdr) + job->size;
 	struct mmsghdr messages[BURST] = { 0 };
 	struct iovec pieces[BURST];
 	int n;
 
 	for (unsigned i = 0; i < BURST; i++) {
-		pieces[i] = (struct iovec){ job->frames[job->turn++ % job->flows], size };
+		pieces[i] = (struct iovec){ job->frames[job->turn++ % job->flows], job->frame_size };
 		messages[i].msg_hdr = (struct msghdr){
 			.msg_name = &job->out, .msg_namelen = sizeof(job->out), .msg_iov = &pieces[i], .msg_iovlen = 1
 		};
@@ -299,11 +361,11 @@ static uint64_t frame_burst(struct job *job)
 /* A TCP connection, taken at the other end; false when it does not come about. */
 static bool dial(struct job *job, int *ret_near, int *ret_far)
 {
-	struct sockaddr_in to = place(job->to, next_port(job));
-	int near = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), far = -1;
+	union address to = place(job->to, next_port(job));
+	int near = socket(to.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), far = -1;
 
 	MUST(near >= 0);
-	if (connect(near, (struct sockaddr *)&to, sizeof(to)) < 0)
+	if (connect(near, &to.sa, length_of(&to)) < 0)
 		MUST(errno == EINPROGRESS);
 	for (int i = 0; i < SETTLE_MS / 20 && far < 0; i++) {
 		far = accept4(job->receiver, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -383,13 +445,13 @@ static void ping_open(struct job *job)
 /* There and back. */
 static uint64_t ping_burst(struct job *job)
 {
-	struct sockaddr_in from;
+	union address from;
 	char data[64];
 	uint64_t began = now(CLOCK_MONOTONIC);
 
 	MUST(send(job->senders[0], data, job->size, 0) == (ssize_t)job->size);
 	if (receive(job->receiver, data, sizeof(data), &from) >= 0)
-		MUST(sendto(job->receiver, data, job->size, 0, (struct sockaddr *)&from, sizeof(from)) > 0);
+		MUST(sendto(job->receiver, data, job->size, 0, &from.sa, length_of(&from)) > 0);
 	MUST(receive(job->senders[0], data, sizeof(data), &from) >= 0);
 	if (n_samples < SAMPLES_MAX)
 		samples[n_samples++] = (uint32_t)(now(CLOCK_MONOTONIC) - began);

@@ -97,7 +97,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.follow(filters)
             return
         answer = self.server.fake.answer(path, filters)
-        body = b"OK" if path == "/_ping" else json.dumps(answer if answer is not None else {"message": "no such thing"}).encode()
+        body = answer if isinstance(answer, bytes) else json.dumps(answer if answer is not None else {"message": "no such thing"}).encode()
         self.send_response(200 if answer is not None else 404)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -187,8 +187,8 @@ class FakeDocker:
                     ended.set()
 
     def answer(self, path, filters):
-        """The answer to a question, or None: 404."""
-        fixed = {"/_ping": "OK", "/version": {"Version": "0-lab"}, "/info": {"DockerRootDir": f"{self.scene.folder}/none"},
+        """The answer to a question, as bytes or as what becomes JSON, or None: 404."""
+        fixed = {"/_ping": b"OK", "/version": {"Version": "0-lab"}, "/info": {"DockerRootDir": f"{self.scene.folder}/none"},
                  "/networks": [{"Id": self.network}]}
         with self.lock:
             known = list(self.containers.values())

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""How long `spr prove` takes."""
+
+import json
+import time
+
+import live
+import towns
+from document import Table
+
+TEXT = """
+`spr prove` on the lab's machine, with sprd under the played Docker: a packet from each class to each other one, both families, at
+four ports, of at most a thousand pairs. "Seconds" is what it says itself: making the twin, with this machine's interfaces, routes
+and all rules in it, and sending each packet through; "all of it" is the command, with the daemon's answer before. Where packets
+would differ from what policy says, or all came through or none, the run fails."""
+
+# members, networks
+SIZES = [(100, 5), (1000, 40), (10000, 40)]
+TIMES = 5
+
+
+def prove(machine):
+    began = time.monotonic()
+    done = machine.daemon.command("prove", "--json", check=False)
+    took = time.monotonic() - began
+    if not done.stdout:
+        raise RuntimeError(f"spr prove: {done.returncode}: {done.stderr}")
+    proof = json.loads(done.stdout)
+    if done.returncode or proof["differences"] or proof["notes"]:
+        raise RuntimeError(f"spr prove: {done.returncode}, {proof['differences'][:3]}, {proof['notes']}")
+    if not 0 < proof["passed"] < proof["packets"]:
+        raise RuntimeError(f"of {proof['packets']} packets {proof['passed']} came through")
+    return {**proof, "all": took}
+
+
+def run(options, size, times):
+    members, networks = size
+    options.say(f"  {members} members, {networks} networks")
+    with live.standing(options, towns.Town(members, networks, 1, six=True)) as machine:
+        machine.up()
+        proofs = [prove(machine) for _ in range(times)]
+    last = proofs[-1]
+    return [f"{members:,} members, {networks} networks", f"{last['pairs']:,} of {last['of']:,}",
+            *(f"{last[name]:,}" for name in ("packets", "passed", "nowhere")),
+            *(cell for name in ("seconds", "all") for cell in seconds(proofs, name))]
+
+
+def seconds(proofs, name):
+    taken = sorted(proof[name] for proof in proofs)
+    return f"{taken[len(taken) // 2]:.2f}", f"{taken[-1]:.2f}"
+
+
+def measure(options, sizes=None, times=TIMES):
+    rows = [run(options, size, times) for size in sizes or SIZES]
+    return [Table(f"Of {times} runs", ["size", "pairs", "packets", "came through", "no way there", "seconds, median", "most",
+                                       "all of it, median", "most"], rows)]
+
+
+PARTS = {"prove": ("spr prove", TEXT, measure)}
