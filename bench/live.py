@@ -19,7 +19,7 @@ import spr
 from fake_docker import IMAGE, SUBNET6, FakeDocker, six_of
 from netns import Namespace
 from probes import SLOW, Flood, udp_arrived
-from scene import HOST6, Scene
+from scene import HOST6, TRUSTED4, Scene
 from towns import Town
 
 BRIDGE, SUBNET = "br-live", "172.30.45.0/24"
@@ -177,6 +177,7 @@ def standing(options, town=None):
     with Scene(docker=False) as scene, TownDocker(scene, town or Town(10, 2, 1, six=True)) as engine:
         live = Live(options, scene, engine)
         scene.neighbour.ip(f"route replace {SUBNET6} via {HOST6}")
+        scene.router.ip(f"route add 100.64.0.0/10 via {TRUSTED4}")  # where the town's ranges are
         try:
             yield live
         finally:
