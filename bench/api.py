@@ -19,10 +19,11 @@ containers. The daemon takes at most 65,536 containers and 16,384 ranges.
 
 The first start is with an empty kernel, until the last container's rights are in it: what the played Docker takes to list its
 containers is in that, and beside it what sprd's own thread ran. The second finds its rules in the kernel, and ends when it says
-that it is ready."""
+that it is ready; whether the last container had its rights then is said too."""
 
 # members, networks, times
-SIZES = [(10, 2, 40), (1000, 5, 40), (10000, 10, 20), (60000, 60, 8)]
+SIZES = [(10, 2, 40), (1000, 5, 30), (10000, 10, 10)]
+LONG = [(60000, 60, 2)]
 READY = 0.01  # seconds between two looks
 
 
@@ -118,7 +119,10 @@ def start_empty(machine):
 
 
 def start_adopting(machine):
-    """Seconds until it is ready, where the kernel has its rules, which it has all the time."""
+    """
+    Seconds until it is ready, where the kernel has its rules; of processor time; and whether it took away what the last container
+    has, as it does where the engine has not listed it after five seconds.
+    """
     last = machine.engine.town.containers[-1]
     machine.daemon.stop()
     if not in_kernel(machine, last):
@@ -126,17 +130,15 @@ def start_adopting(machine):
     began, said = time.monotonic(), os.path.getsize(machine.daemon.log)
     machine.daemon.start(ready=False)
     machine.daemon.wait_ready(said, 120)
-    took = time.monotonic() - began, machine.cpu() / 1e9
-    if not in_kernel(machine, last):
-        raise RuntimeError("a daemon that started took away what its containers had")
-    return took
+    return time.monotonic() - began, machine.cpu() / 1e9, not in_kernel(machine, last)
 
 
 def starts(machine):
     """Cells of a row."""
     cells = [f"{value:.2f}" for value in start_empty(machine)]
     machine.connected()
-    cells += [f"{value:.2f}" for value in start_adopting(machine)]
+    took, cpu, away = start_adopting(machine)
+    cells += [f"{took:.2f}", f"{cpu:.2f}", "yes" if away else "no"]
     machine.connected()
     return cells + [f"{machine.status_of_process(name) / 1024:.0f}" for name in ("VmRSS", "VmHWM")]
 
@@ -167,9 +169,9 @@ NAMES = {
 def measure(options, sizes=None):
     if os.geteuid() != 0:
         raise SystemExit("bench/run: needs root")
-    found = {f"{size[0]:,} members, {size[1]} networks": run(options, size) for size in sizes or SIZES}
-    tables = [Table("Start", ["size", "empty kernel, s", "of it processor", "rules are there, s", "of it processor", "MB resident",
-                              "MB at most"], [[size, *rows["start"]] for size, rows in found.items()])]
+    found = {f"{size[0]:,} members, {size[1]} networks": run(options, size) for size in sizes or (SIZES + (LONG if options.long else []))}
+    tables = [Table("Start", ["size", "empty kernel, s", "of it processor", "rules are there, s", "of it processor", "rights away meanwhile",
+                              "MB resident", "MB at most"], [[size, *rows["start"]] for size, rows in found.items()])]
     for what, title in NAMES.items():
         tables.append(Table(f"{title}, ms", ["size", "p50", "p99", "processor", "back p50", "p99", "processor"],
                             [[size, *rows[what]] for size, rows in found.items()]))

@@ -20,7 +20,7 @@ not is not, under packets every 200 µs; and each start and each stop has to be 
 what opens may wait up to 25 ms for what was closed before it (ARCHITECTURE.md, the life of a change)."""
 
 ALONE = 100
-CROWDS = [(500, 10), (1000, 20)]  # how many start and stop, and how many a second of each
+CROWDS = [(300, 10), (1000, 20)]  # how many start and stop, and how many a second of each
 LANES = 24  # containers that take turns
 LIFE = (0.1, 0.4)  # seconds that one runs
 

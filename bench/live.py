@@ -10,13 +10,14 @@ import contextlib
 import json
 import os
 import subprocess
+import tempfile
 import threading
 import time
 
 import yaml
 
 import spr
-from fake_docker import IMAGE, SUBNET6, FakeDocker, six_of
+from fake_docker import IMAGE, SUBNET6, FakeDocker, mac_of, six_of
 from netns import Namespace
 from probes import SLOW, Flood, udp_arrived
 from scene import HOST6, TRUSTED4, Scene
@@ -35,10 +36,9 @@ class TownDocker(FakeDocker):
     beforehand, a bridge with one port for each network, and the files in which Docker keeps what a container is to publish.
     """
 
-    def __init__(self, scene, town):
+    def __init__(self, scene, town, root):
         super().__init__(scene, BRIDGE, SUBNET)
-        self.town = town
-        self.root = f"{scene.folder}/docker"
+        self.town, self.root = town, root
         self.moments = {}  # (what, container): when it was last told, in nanoseconds
         self.answers = {}
         self.listed = b""
@@ -64,7 +64,7 @@ class TownDocker(FakeDocker):
         summaries = []
         for number, one in enumerate(self.town.containers):
             name = f"{number:064x}"
-            of[one.network.name][name] = {"Name": one.name, "EndpointID": name, "MacAddress": "",
+            of[one.network.name][name] = {"Name": one.name, "EndpointID": name, "MacAddress": mac_of(one.ip4),
                                           "IPv4Address": f"{one.ip4}/{32 - self.town.bits}", "IPv6Address": f"{one.ip6}/64"}
             ports = [{"IP": "0.0.0.0", "PrivatePort": port.inner, "PublicPort": port.outer, "Type": port.proto} for port in one.ports]
             summaries.append({"Id": name, "Names": [f"/{one.name}"], "Image": "lab", "ImageID": IMAGE, "Created": 1, "Labels": {},
@@ -174,7 +174,12 @@ class Live:
 
 @contextlib.contextmanager
 def standing(options, town=None):
-    with Scene(docker=False) as scene, TownDocker(scene, town or Town(10, 2, 1, six=True)) as engine:
+    """A Live without sprd, which up() starts."""
+    town = town or Town(10, 2, 1, six=True)
+    with contextlib.ExitStack() as stack:
+        root = stack.enter_context(tempfile.TemporaryDirectory(prefix="spr-bench-", dir="/dev/shm"))  # a disk is slow at small files
+        scene = stack.enter_context(Scene(docker=False))
+        engine = stack.enter_context(TownDocker(scene, town, root))
         live = Live(options, scene, engine)
         scene.neighbour.ip(f"route replace {SUBNET6} via {HOST6}")
         scene.router.ip(f"route add 100.64.0.0/10 via {TRUSTED4}")  # where the town's ranges are
@@ -221,4 +226,4 @@ def p50_p99(values, form="{:.1f}"):
     return [form.format(percentile(values, percent)) for percent in (50, 99)]
 
 
-__all__ = ["ADDRESSES", "GRANT_OPEN", "PORT", "Rights", "life", "must_be_rights", "p50_p99", "six_of", "standing"]
+__all__ = ["ADDRESSES", "BRIDGE", "SUBNET", "SUBNET6", "GRANT_OPEN", "PORT", "Rights", "life", "must_be_rights", "p50_p99", "six_of", "standing"]

@@ -19,7 +19,7 @@ What decides about the former is the transaction; for the latter the flows that 
 answer comes after both. Every packet of the flow has to arrive before, or the run fails; and a change that is about somebody else
 leaves it alive. sprd's state is in memory: what a disk takes to write is not in it."""
 
-FLOWS = {1000: 30, 10000: 30, 100000: 10}  # and how often a right is taken away among so many
+FLOWS = {1000: 30, 10000: 30, 100000: 5}  # and how often a right is taken away among so many
 PAUSE_US = 200
 HOSTS_PORTS = 50000  # flows to each address on the internet
 LASTS = 3600  # seconds that a flow nobody answers stays in the table

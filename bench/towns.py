@@ -19,6 +19,7 @@ UP_ROUTER6, UP_GATEWAY6, INTERNET6 = "2600:99::2", "2600:99::1", "2600:50::1"
 FIRST_PORT = 1024
 INNER_PORT = 80
 SOURCES_MAX = 1000
+SPARE = 9 # addresses of a network before its containers': spr prove takes one of them for what no container has
 
 Network = collections.namedtuple("Network", "name bridge subnet gateway subnet6 gateway6")
 Container = collections.namedtuple("Container", "name network ip4 ip6 ports")
@@ -53,7 +54,7 @@ class Town:
 
     def _container(self, i):
         network = self.networks[i % len(self.networks)]
-        number = 1 + i // len(self.networks)
+        number = SPARE + i // len(self.networks)
         ports = [Port("tcp", FIRST_PORT + i, INNER_PORT)] if i < self.published else []
         if self.published and i == self.target:
             ports.append(Port("udp", FIRST_PORT + i, INNER_PORT))

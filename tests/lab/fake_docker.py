@@ -43,6 +43,11 @@ def six_of(address):
     return str(SUBNET6[int(address.rsplit(".", 1)[1])])
 
 
+def mac_of(address):
+    """Docker's own way to make one."""
+    return "02:42:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(address).packed)
+
+
 class Commands:
     """An ip command that goes on running: what it is told is done a thousandth of a second later."""
 
@@ -72,8 +77,7 @@ class Container:
         self.started.set()
 
     def endpoint(self):
-        mac = "02:42:" + ":".join(f"{byte:02x}" for byte in ipaddress.ip_address(self.address).packed)
-        return {"Name": self.name, "EndpointID": self.id, "MacAddress": mac, "IPv4Address": f"{self.address}/24",
+        return {"Name": self.name, "EndpointID": self.id, "MacAddress": mac_of(self.address), "IPv4Address": f"{self.address}/24",
                 "IPv6Address": f"{six_of(self.address)}/64"}
 
     def summary(self, network):
