@@ -20,8 +20,8 @@ import spr
 from fake_docker import IMAGE, SUBNET6, FakeDocker, mac_of, six_of
 from netns import Namespace
 from probes import SLOW, Flood, udp_arrived
-from scene import HOST6, TRUSTED4, Scene
-from towns import Town
+from scene import HOST6, TRUSTED4, TRUSTED6, Scene
+from towns import LAN_HOST, LAN_HOST6, Town
 
 BRIDGE, SUBNET = "br-live", "172.30.45.0/24"
 ADDRESSES = [f"172.30.45.{number}" for number in range(10, 250)]
@@ -182,7 +182,9 @@ def standing(options, town=None):
         engine = stack.enter_context(TownDocker(scene, town, root))
         live = Live(options, scene, engine)
         scene.neighbour.ip(f"route replace {SUBNET6} via {HOST6}")
-        scene.router.ip(f"route add 100.64.0.0/10 via {TRUSTED4}")  # where the town's ranges are
+        # where the town's ranges and its desk are: what the machine's routes lead elsewhere is not behind this interface
+        scene.router.ip(f"route add 100.64.0.0/10 via {TRUSTED4}", f"route add {LAN_HOST}/32 via {TRUSTED4}",
+                        f"route add {LAN_HOST6}/128 via {TRUSTED6}")
         try:
             yield live
         finally:
