@@ -108,7 +108,7 @@ static int enforce(struct change *change)
 	struct error unread = { 0 };
 	int r = change->activate ? daemon_activate(daemon, &change->error) : daemon_refresh(daemon, &change->error);
 
-	if (r >= 0 && daemon->active && daemon_repair(daemon, &unread) < 0) {
+	if (r >= 0 && daemon->active && daemon_repair(daemon, false, &unread) < 0) {
 		log_error("change", "%s", unread.text);
 		sentence_add(json_object_get(change->result, "notes"), "it could not be read back yet: %s",
 			     unread.text);

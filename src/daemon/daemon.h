@@ -105,8 +105,8 @@ int daemon_refresh(struct daemon *daemon, struct error *error);
 int daemon_follow(struct daemon *daemon, struct error *error);
 int daemon_activate(struct daemon *daemon, struct error *error);
 int daemon_deactivate(struct daemon *daemon, struct error *error);
-/* Reads back, and puts right what others changed. */
-int daemon_repair(struct daemon *daemon, struct error *error);
+/* Reads back, and puts right what others changed. `others`: they are known to have written to our tables. */
+int daemon_repair(struct daemon *daemon, bool others, struct error *error);
 bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
 /*

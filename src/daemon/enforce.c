@@ -210,7 +210,7 @@ static int take_away(struct daemon *daemon, struct error *error)
 	return r;
 }
 
-int daemon_repair(struct daemon *daemon, struct error *error)
+int daemon_repair(struct daemon *daemon, bool others, struct error *error)
 {
 	struct error difference = { 0 };
 	bool changed, found;
@@ -223,8 +223,10 @@ int daemon_repair(struct daemon *daemon, struct error *error)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);
-	/* Also where it is put right already: others may have opened something and closed it again. */
 	found = nft_compare(daemon->nft, daemon->ruleset, &difference) < 0;
+	if (!found && !others)
+		return 0;
+	/* Also where it is put right already: others may have opened something and closed it again. */
 	ruleset_renew(daemon->ruleset, ++daemon->epoch);
 	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
 	note_problem(daemon, r, error);

@@ -218,38 +218,61 @@ static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, 
 	return result;
 }
 
-/* They come from before our source ports were in force, or before the service was. Sent on, they get another port. */
-static int end_shadows(struct daemon *daemon, struct error *error)
+struct both {
+	struct search lost, shadows;
+};
+
+static int look_for_both(const struct flow *flow, void *data)
+{
+	struct both *both = data;
+	int r = look_at(flow, &both->lost);
+
+	return r >= 0 && both->shadows.daemon ? look_for_shadow(flow, &both->shadows) : r;
+}
+
+static struct port_bits taken_ports(const struct daemon *daemon)
 {
 	const struct model *model = daemon->model;
-	struct search search = { .daemon = daemon, .taken = daemon->inventory->busy };
+	struct port_bits taken = daemon->inventory->busy;
+
+	for (size_t i = 0; i < model->n_port_fronts; i++)
+		port_bits_add(&taken, model->port_fronts[i].binding.host_port, model->port_fronts[i].binding.host_port);
+	return taken;
+}
+
+/*
+ * A port that is published or waited on anew is anybody's loss. Flows that have such a port come from before our source ports
+ * were in force, or before the service was; sent on, they get another port.
+ */
+static int cut_all(struct daemon *daemon, struct both *both, struct error *error)
+{
 	int r;
 
-	if (!model->nat_first)
-		return 0;
-	for (size_t i = 0; i < model->n_port_fronts; i++)
-		port_bits_add(&search.taken, model->port_fronts[i].binding.host_port,
-			      model->port_fronts[i].binding.host_port);
-	r = conntrack_each(daemon->conntrack, look_for_shadow, &search, error);
-	for (size_t i = 0; i < search.n_flows && r >= 0; i++)
-		r = conntrack_delete(daemon->conntrack, &search.flows[i], error);
-	free(search.flows);
+	if (daemon->model->nat_first)
+		both->shadows = (struct search){ .daemon = daemon, .taken = taken_ports(daemon) };
+	r = conntrack_each(daemon->conntrack, look_for_both, both, error);
+	if (r >= 0)
+		r = end_flows(daemon, both->lost.flows, both->lost.n_flows, true, error);
+	for (size_t i = 0; i < both->shadows.n_flows && r >= 0; i++)
+		r = conntrack_delete(daemon->conntrack, &both->shadows.flows[i], error);
 	return r;
 }
 
 int flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, struct error *error)
 {
-	struct search search = { .daemon = daemon };
-	int r = addrs ? 0 : conntrack_each(daemon->conntrack, look_at, &search, error);
+	struct both both = { .lost = { .daemon = daemon } };
+	int r;
 
-	for (size_t i = 0; i < n && r >= 0; i++)
-		r = conntrack_each_of(daemon->conntrack, &addrs[i], look_at, &search, error);
-	if (r >= 0)
-		r = end_flows(daemon, search.flows, search.n_flows, true, error);
-	free(search.flows);
-	if (r >= 0 && !addrs) /* a port that is published or waited on anew is anybody's loss */
-		r = end_shadows(daemon, error);
-	return r < 0 ? r : (int)search.n_flows;
+	if (addrs) {
+		r = conntrack_each_of(daemon->conntrack, addrs, n, look_at, &both.lost, error);
+		if (r >= 0)
+			r = end_flows(daemon, both.lost.flows, both.lost.n_flows, true, error);
+	} else {
+		r = cut_all(daemon, &both, error);
+	}
+	free(both.lost.flows);
+	free(both.shadows.flows);
+	return r < 0 ? r : (int)both.lost.n_flows;
 }
 
 int flows_cut_sessions(struct daemon *daemon, struct error *error)

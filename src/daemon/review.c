@@ -65,7 +65,7 @@ static int check_way(const struct daemon *daemon, const struct model *model, con
 	struct way_in way = { .daemon = daemon, .model = model, .container = *addr };
 	char client[ADDR_TEXT_MAX];
 
-	if (conntrack_each_of(daemon->conntrack, addr, look_at_way, &way, error) >= 0 || !way.lost.proto)
+	if (conntrack_each_of(daemon->conntrack, addr, 1, look_at_way, &way, error) >= 0 || !way.lost.proto)
 		return 0;
 	return error_set(error, EPERM,
 			 "your session comes out of the container %s, and this would cut a connection into it, from %s "

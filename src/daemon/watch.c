@@ -210,7 +210,7 @@ static void on_check(uv_check_t *handle)
 
 	if (daemon->dirty && daemon_follow(daemon, &error) < 0)
 		log_error("enforce", "%s", error.text);
-	if (daemon->repair && daemon_repair(daemon, &error) < 0)
+	if (daemon->repair && daemon_repair(daemon, true, &error) < 0)
 		log_error("repair", "%s", error.text);
 }
 

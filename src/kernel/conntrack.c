@@ -13,6 +13,7 @@
 #define FIRST_SECONDS 120 /* until the first packet of it is seen; from then on the kernel counts */
 #define DELETES_MAX 64 /* in one message: their errors fit into the socket's room */
 #define TRIES 3
+#define WALK_FLOWS 4000 /* what going through the table costs, in flows that are listed */
 
 struct conntrack {
 	struct nlsocket *socket;
@@ -22,7 +23,8 @@ struct conntrack {
 };
 
 struct walk {
-	const struct addr *address; /* NULL: every flow */
+	const struct addr *addresses; /* NULL: every flow */
+	size_t n;
 	int (*each)(const struct flow *flow, void *data);
 	void *data;
 };
@@ -53,17 +55,37 @@ struct conntrack *conntrack_close(struct conntrack *conntrack)
 	return NULL;
 }
 
+static bool is_meant(const struct walk *walk, const struct flow *flow)
+{
+	for (size_t i = 0; i < walk->n; i++)
+		if (addr_compare(&flow->from, &walk->addresses[i]) == 0 ||
+		    addr_compare(&flow->reply_from, &walk->addresses[i]) == 0)
+			return true;
+	return !walk->addresses;
+}
+
 static int conntrack_take(const struct nlmsghdr *message, void *data)
 {
 	struct walk *walk = data;
 	struct flow flow;
 
-	if (!flow_message_parse(message, &flow))
-		return 0;
-	if (walk->address && addr_compare(&flow.from, walk->address) != 0 &&
-	    addr_compare(&flow.reply_from, walk->address) != 0)
-		return 0;
-	return walk->each(&flow, walk->data);
+	return flow_message_parse(message, &flow) && is_meant(walk, &flow) ? walk->each(&flow, walk->data) : 0;
+}
+
+static int take_count(const struct nlmsghdr *message, void *data)
+{
+	flow_message_parse_count(message, data);
+	return 0;
+}
+
+/* UINT32_MAX where the kernel does not say. */
+static uint32_t conntrack_count(struct conntrack *conntrack)
+{
+	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
+	uint32_t count = UINT32_MAX;
+
+	nlsocket_query(conntrack->socket, flow_message_count(buffer), take_count, &count);
+	return count;
 }
 
 static int conntrack_send_deletions(struct conntrack *conntrack, const struct flow *flows, size_t n,
@@ -108,18 +130,48 @@ static int conntrack_list(struct conntrack *conntrack, struct nlmsghdr *request,
 	return r == -EINTR ? 0 : r;
 }
 
+/* The kernel goes through all buckets of its table each time, whatever it is asked for. */
+static bool is_picking_worth_it(struct conntrack *conntrack, const struct walk *walk)
+{
+	size_t walks = 0;
+	bool six = false;
+
+	for (size_t i = 0; i < walk->n; i++) {
+		walks += walk->addresses[i].family == AF_INET ? 2 : !six;
+		six = six || walk->addresses[i].family == AF_INET6;
+	}
+	return walk->addresses && conntrack_count(conntrack) > (walks - 1) * WALK_FLOWS;
+}
+
+static int conntrack_pick(struct conntrack *conntrack, struct walk *walk)
+{
+	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
+	bool six = false;
+	int r = 0;
+
+	for (size_t i = 0; i < walk->n && r == 0; i++) {
+		const struct addr *address = &walk->addresses[i];
+
+		six = six || address->family == AF_INET6;
+		if (address->family != AF_INET)
+			continue;
+		r = conntrack_list(conntrack, flow_message_list_of(buffer, address, false), walk);
+		if (r == 0)
+			r = conntrack_list(conntrack, flow_message_list_of(buffer, address, true), walk);
+	}
+	return six && r == 0 ? conntrack_list(conntrack, flow_message_list(buffer, AF_INET6), walk) : r;
+}
+
 static int conntrack_walk(struct conntrack *conntrack, struct walk *walk, struct error *error)
 {
 	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
 	int r, deleted;
 
 	conntrack->walking = true;
-	if (walk->address && walk->address->family == AF_INET) {
-		r = conntrack_list(conntrack, flow_message_list_of(buffer, walk->address, false), walk);
-		if (r == 0)
-			r = conntrack_list(conntrack, flow_message_list_of(buffer, walk->address, true), walk);
-	} else
-		r = conntrack_list(conntrack, flow_message_list(buffer, walk->address ? AF_INET6 : AF_UNSPEC), walk);
+	if (is_picking_worth_it(conntrack, walk))
+		r = conntrack_pick(conntrack, walk);
+	else
+		r = conntrack_list(conntrack, flow_message_list(buffer, AF_UNSPEC), walk);
 	conntrack->walking = false;
 	deleted = conntrack_flush(conntrack, r < 0 ? NULL : error);
 	if (r < 0)
@@ -135,14 +187,15 @@ int conntrack_each(struct conntrack *conntrack, int (*each)(const struct flow *f
 	return conntrack_walk(conntrack, &walk, error);
 }
 
-int conntrack_each_of(struct conntrack *conntrack, const struct addr *address,
+int conntrack_each_of(struct conntrack *conntrack, const struct addr *addresses, size_t n,
 		      int (*each)(const struct flow *flow, void *data), void *data, struct error *error)
 {
-	struct walk walk = { .address = address, .each = each, .data = data };
+	struct walk walk = { .addresses = addresses, .n = n, .each = each, .data = data };
 
-	if (address->family != AF_INET && address->family != AF_INET6)
-		return error_set(error, EINVAL, "connections of no address were asked for");
-	return conntrack_walk(conntrack, &walk, error);
+	for (size_t i = 0; i < n; i++)
+		if (addresses[i].family != AF_INET && addresses[i].family != AF_INET6)
+			return error_set(error, EINVAL, "connections of no address were asked for");
+	return n ? conntrack_walk(conntrack, &walk, error) : 0;
 }
 
 int conntrack_delete(struct conntrack *conntrack, const struct flow *flow, struct error *error)

@@ -149,6 +149,27 @@ static struct nlmsghdr *request(void *buffer, uint16_t type, uint16_t flags, uin
 	return header;
 }
 
+struct nlmsghdr *flow_message_count(void *buffer)
+{
+	return request(buffer, IPCTNL_MSG_CT_GET_STATS, 0, AF_UNSPEC);
+}
+
+bool flow_message_parse_count(const struct nlmsghdr *message, uint32_t *ret)
+{
+	const struct nlattr *attribute;
+
+	if (message->nlmsg_type != MESSAGE(NFNL_SUBSYS_CTNETLINK, IPCTNL_MSG_CT_GET_STATS) ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
+		return false;
+	mnl_attr_for_each(attribute, message, sizeof(struct nfgenmsg))
+		if (mnl_attr_get_type(attribute) == CTA_STATS_GLOBAL_ENTRIES &&
+		    mnl_attr_validate(attribute, MNL_TYPE_U32) >= 0) {
+			*ret = ntohl(mnl_attr_get_u32(attribute));
+			return true;
+		}
+	return false;
+}
+
 struct nlmsghdr *flow_message_list(void *buffer, uint8_t family)
 {
 	return request(buffer, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family);

@@ -19,6 +19,8 @@ bool flow_message_parse(const struct nlmsghdr *message, struct flow *ret);
  * the original direction, or that of replies; the end of all; the end of one, whose length is returned; one of TCP that is established
  * already and has no NAT, for so many seconds without a packet.
  */
+struct nlmsghdr *flow_message_count(void *buffer); /* how many there are; flow_message_parse_count() reads the answer */
+bool flow_message_parse_count(const struct nlmsghdr *message, uint32_t *ret);
 struct nlmsghdr *flow_message_list(void *buffer, uint8_t family);
 struct nlmsghdr *flow_message_list_of(void *buffer, const struct addr *source, bool reply);
 struct nlmsghdr *flow_message_delete_all(void *buffer);

@@ -721,12 +721,12 @@ static void test_conntrack(void **state)
 
 	/* Of one address: what it opened, and what it answers after DNAT. */
 	seen.n = 0;
-	assert_int_equal(conntrack_each_of(seen.conntrack, &(struct addr){ 0 }, see_flow, &seen, NULL), -EINVAL);
-	assert_int_equal(conntrack_each_of(seen.conntrack, &six, see_flow, &seen, NULL), 0);
+	assert_int_equal(conntrack_each_of(seen.conntrack, &(struct addr){ 0 }, 1, see_flow, &seen, NULL), -EINVAL);
+	assert_int_equal(conntrack_each_of(seen.conntrack, &six, 1, see_flow, &seen, NULL), 0);
 	assert_non_null(seen_flow(&seen, IPPROTO_UDP, "::1", 7004));
 	assert_null(seen_flow(&seen, IPPROTO_TCP, "127.0.0.1", 7001));
 	seen.n = 0;
-	assert_int_equal(conntrack_each_of(seen.conntrack, &other, see_flow, &seen, NULL), 0);
+	assert_int_equal(conntrack_each_of(seen.conntrack, &other, 1, see_flow, &seen, NULL), 0);
 	assert_int_equal(seen.n, 1);
 	assert_non_null(seen_flow(&seen, IPPROTO_UDP, "10.9.9.8", 7006));
 	see_all(&seen);
