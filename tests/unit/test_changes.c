@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a change opens and closes is what all that one model lets through and all that the other does differ in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verdict/changes.h"
+#include "world.h"
+
+#define NOW 1800000000
+#define NETS                                                                                                           \
+	"interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\nbridge br-m 172.30.1.1/24\n"                   \
+	"network media br-m 172.30.1.0/24\nbridge br-b 172.30.2.1/24\nnetwork back br-b 172.30.2.0/24 noicc\n"         \
+	"resolver 192.168.1.1\n"
+#define JELLY "container jelly media 172.30.1.10 port=0.0.0.0:8096:80/tcp\n"
+#define WEB "container web media 172.30.1.11 port=0.0.0.0:8080:80/tcp\n"
+#define MORE "container more media 172.30.1.12\ncontainer mate media 172.30.1.13\n"
+#define DB "container db back 172.30.2.10\ncontainer job back 172.30.2.11\n"
+
+static const char *const machines[] = {
+	NETS JELLY WEB DB,
+	NETS JELLY WEB MORE DB,
+	NETS WEB MORE DB,
+	NETS JELLY WEB MORE DB "container jelly back 172.30.2.12\n", /* of two networks, or two of one name */
+	NETS,
+};
+
+static const char *const policies[] = {
+	"",
+	"containers: [{name: web, policies: [wan]}]",
+	"containers: [{name: web, policies: [wan], groups: [g]}, {name: db, policies: [], groups: [g]}]\ngroups: [{name: g}]",
+	"containers: [{name: db, policies: [disabled]}]",
+	"containers: [{name: jelly, policies: [wan], publish: [{port: 8096/tcp, to: [lan]}]}]",
+	"containers: [{name: jelly, policies: [wan], publish: [{port: 8096/tcp, to: [internet]}]}]",
+	"containers: [{name: web, policies: [wan], publish: [{port: 8080/tcp, to: [lan, internet]}]}]",
+	"allow: [{from: lan, to: web, ports: [80/tcp]}, {from: db, to: web}]",
+	"allow: [{from: lan, to: web}]\nblock: [{from: lan, to: web, ports: [80/tcp]}, {from: db, to: internet}]",
+	"networks: [{name: media, policies: [wan], isolate: true}]",
+	"settings: {local_users: root}\nnetworks: [{name: back, policies: [lan_upstream], isolate: false}]",
+	"rules: [{name: far, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\nnetworks: [{name: media, groups: [g]}]",
+};
+
+static int compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool has(char *const *list, size_t n, char *text)
+{
+	return n && bsearch(&text, list, n, sizeof(*list), compare);
+}
+
+/* All that a model lets through, and what it forbids. */
+static void whole(const struct model *model, struct changes *ret)
+{
+	assert_int_equal(model_changes(NULL, model, ret), 0);
+	assert_false(ret->too_many);
+	if (ret->n_opens)
+		qsort(ret->opens, ret->n_opens, sizeof(*ret->opens), compare);
+	if (ret->n_closes)
+		qsort(ret->closes, ret->n_closes, sizeof(*ret->closes), compare);
+}
+
+/* How many of a list are not in another; each of them has to be told. */
+static size_t must_tell(char *const *list, size_t n, char *const *but, size_t n_but, char **told, size_t n_told)
+{
+	size_t missing = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool found = false;
+
+		if (has(but, n_but, list[i]))
+			continue;
+		missing++;
+		for (size_t k = 0; k < n_told && !found; k++)
+			found = strcmp(told[k], list[i]) == 0;
+		if (!found)
+			fail_msg("not told: %s", list[i]);
+	}
+	return missing;
+}
+
+static size_t check(const struct model *from, const struct model *to)
+{
+	struct changes before, after, told;
+	size_t opens, closes;
+
+	whole(from, &before);
+	whole(to, &after);
+	assert_int_equal(model_changes(from, to, &told), 0);
+	opens = must_tell(after.opens, after.n_opens, before.opens, before.n_opens, told.opens, told.n_opens) +
+		must_tell(before.closes, before.n_closes, after.closes, after.n_closes, told.opens, told.n_opens);
+	closes = must_tell(before.opens, before.n_opens, after.opens, after.n_opens, told.closes, told.n_closes) +
+		 must_tell(after.closes, after.n_closes, before.closes, before.n_closes, told.closes, told.n_closes);
+	assert_int_equal(told.n_opens, opens);
+	assert_int_equal(told.n_closes, closes);
+	changes_clear(&before);
+	changes_clear(&after);
+	changes_clear(&told);
+	return opens + closes;
+}
+
+static void test_all_changes(void **state)
+{
+	size_t n = ELEMENTSOF(machines) * ELEMENTSOF(policies), lines = 0;
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < n; k++) {
+			_cleanup_(class_book_freep) struct class_book *book = class_book_new(0);
+			struct world worlds[2];
+			size_t at[] = { i, k };
+
+			for (size_t w = 0; w < 2; w++)
+				worlds[w] = world_new(machines[at[w] / ELEMENTSOF(policies)],
+						      policies[at[w] % ELEMENTSOF(policies)], book, NOW);
+			lines += check(worlds[0].model, worlds[1].model);
+			for (size_t w = 0; w < 2; w++)
+				world_free(&worlds[w]);
+		}
+	print_message("%zu changes, %zu lines\n", n * n, lines);
+	assert_true(lines > 10000);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_changes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
