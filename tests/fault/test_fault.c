@@ -324,6 +324,24 @@ static int run_changes(const void *data, char **ret_text)
 	return 0;
 }
 
+/* A model and itself: nothing is told, after all has been compared. */
+static int run_no_changes(const void *data, char **ret_text)
+{
+	const struct model *model = ((const struct world *)data)->model;
+	struct changes changes = { .n_opens = 77 };
+	int r = model_changes(model, model, &changes);
+
+	if (r < 0) {
+		NEED(changes.n_opens == 77 && !changes.opens);
+		return r;
+	}
+	memory_pause();
+	NEED(changes.n_opens == 0 && changes.n_closes == 0);
+	*ret_text = strdup("nothing");
+	changes_clear(&changes);
+	return 0;
+}
+
 /* The names of every place and the words of every right. */
 static int run_names(const void *data, char **ret_text)
 {
@@ -888,6 +906,7 @@ static void test_world(void **state)
 	try_all(&(struct subject){ "model", run_model, &world });
 	try_all(&(struct subject){ "compile", run_compile, &world });
 	try_all(&(struct subject){ "changes", run_changes, &world });
+	try_all(&(struct subject){ "no changes", run_no_changes, &world });
 	try_all(&(struct subject){ "names", run_names, &world });
 	world_free(&world);
 	class_book_free(book);
