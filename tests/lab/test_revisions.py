@@ -358,7 +358,8 @@ def test_full_disk_unconfirmed(stage, up):
         written = newest(stage)["number"]
         time.sleep(4)
         assert stage.is_closed(DIRECT)
-        assert stage.spr.status()["problems"] or newest(stage)["number"] > written  # what was left of the disk may do for it
+        # what was left of the disk may do for it
+        stage.spr.wait_for(lambda status: status["problems"] or newest(stage)["number"] > written)
         stage.spr.restart(signal.SIGKILL)
         assert stage.is_closed(DIRECT)
         machine.run("rm", f"{stage.spr.state}/filler")

@@ -49,8 +49,7 @@ static const char *const policies[] = {
 	"networks: [{name: back, policies: [lan_upstream]}]",
 	"rules: [{name: far, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\ncontainers: [{name: db, policies: [], groups: [g]}]",
 	/* a range within a container network, out of which a container takes its address */
-	"networks: [{name: back, policies: []}]\nrules: [{name: vms, interface: br-b, source: 172.30.2.0/24, policies: []}]\n"
-	"allow: [{from: 'rule:vms', to: web, ports: [80/tcp]}, {from: jelly, to: 'rule:vms', ports: [443/tcp]}]",
+	"networks: [{name: back, policies: []}]\nrules: [{name: vms, interface: br-b, source: 172.30.2.0/24, policies: []}]\nallow: [{from: 'rule:vms', to: web, ports: [80/tcp]}, {from: jelly, to: 'rule:vms', ports: [443/tcp]}]",
 };
 
 static bool accepts(const struct world *world, const struct location *from, const struct location *to, uint16_t port)
