@@ -390,11 +390,11 @@ static void thin(struct spots *spots)
 	size_t seen[2] = { 0 }, all[2] = { 0 }, kept = 0;
 
 	for (size_t i = 0; i < spots->n; i++)
-		all[spots->items[i].changed]++;
+		all[spots->items[i].changed ? 1 : 0]++;
 	for (size_t i = 0; i < spots->n; i++) {
-		bool changed = spots->items[i].changed;
+		size_t kind = spots->items[i].changed ? 1 : 0;
 
-		if (is_chosen(++seen[changed], SPOTS_MAX / 2, all[changed]))
+		if (is_chosen(++seen[kind], SPOTS_MAX / 2, all[kind]))
 			spots->items[kept++] = spots->items[i];
 	}
 	spots->n = kept;
@@ -431,6 +431,7 @@ static int compare(struct comparison *comparison, struct trials *ret)
 	comparison->trials = &trials;
 	if (r >= 0)
 		r = try_pairs(comparison, &spots);
+	comparison->trials = NULL;
 	free(spots.items);
 	if (r < 0) {
 		trials_clear(&trials);
@@ -443,21 +444,24 @@ static int compare(struct comparison *comparison, struct trials *ret)
 
 int trials_all(const struct model *model, bool published, struct trials *ret)
 {
-	return compare(&(struct comparison){ .before = model, .after = model, .all = true, .published = published },
-		       ret);
+	struct comparison comparison = { .before = model, .after = model, .all = true, .published = published };
+
+	return compare(&comparison, ret);
 }
 
 int trials_changed(const struct model *before, const struct model *after, struct trials *ret)
 {
-	int r = compare(&(struct comparison){ .before = before, .after = after, .published = true }, ret);
+	struct comparison comparison = { .before = before, .after = after, .published = true };
 	size_t kept = 0;
+	int r = compare(&comparison, ret);
 
-	for (size_t i = 0; r >= 0 && i < ret->found; i++)
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ret->found; i++)
 		if (is_chosen(i + 1, TRIALS_MAX, ret->found))
 			ret->items[kept++] = ret->items[i];
-	if (r >= 0)
-		ret->n = kept;
-	return r;
+	ret->n = kept;
+	return 0;
 }
 
 void trials_clear(struct trials *trials)
