@@ -65,7 +65,7 @@ static json_t *open_line(const struct answer *answer, const char *port)
 }
 
 static int find_reachers(const struct answer *answer, const struct compose_port *port, uint16_t host_port,
-			 struct reachers *ret)
+			 struct lines *ret)
 {
 	const struct container *container = answer->container;
 	const struct model *model = answer->model;
@@ -90,7 +90,7 @@ static json_t *describe_port(const struct answer *answer, const struct compose_p
 {
 	char proto[16], number[32] = "", target[32], bind[ADDR_TEXT_MAX] = "";
 	bool loopback = port->host.family && addr_is_loopback(&port->host), chosen = !port->host_port;
-	struct reachers reachers = { 0 };
+	struct lines reachers = { 0 };
 	json_t *json = NULL;
 
 	proto_name(port->proto, proto);
@@ -104,9 +104,9 @@ static json_t *describe_port(const struct answer *answer, const struct compose_p
 	if (find_reachers(answer, port, host_port, &reachers) >= 0)
 		json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o}", "port", number, "target", target, "bind",
 				 bind, "chosen", chosen, "host_only", loopback, "to",
-				 texts(reachers.names, reachers.n, NAMED_MAX), "n", (json_int_t)reachers.n, "line",
+				 texts(reachers.text, reachers.n, NAMED_MAX), "n", (json_int_t)reachers.n, "line",
 				 loopback ? json_null() : open_line(answer, chosen ? NULL : number));
-	reachers_clear(&reachers);
+	lines_clear(&reachers);
 	return json;
 }
 

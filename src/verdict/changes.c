@@ -6,20 +6,14 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/lines.h"
 #include "verdict/resolve.h"
 
-struct lines {
-	char **text;
-	size_t n;
+/* What one model says, as far as the other may not. */
+struct told {
+	struct lines lines;
 	bool too_many;
 };
-
-static void lines_clear(struct lines *lines)
-{
-	for (size_t i = 0; i < lines->n; i++)
-		free(lines->text[i]);
-	free(lines->text);
-}
 
 static char *zones_label(unsigned zones)
 {
@@ -64,39 +58,6 @@ char *right_text(const struct right *right)
 	else
 		r = asprintf(&text, "%u-%u/%s", right->first, right->last, proto);
 	return r < 0 ? NULL : text;
-}
-
-static int line_compare(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void lines_sort(struct lines *lines)
-{
-	size_t kept = 0;
-
-	if (lines->n == 0)
-		return;
-	qsort(lines->text, lines->n, sizeof(*lines->text), line_compare);
-	for (size_t i = 1; i < lines->n; i++) {
-		if (strcmp(lines->text[kept], lines->text[i]) == 0)
-			free(lines->text[i]);
-		else
-			lines->text[++kept] = lines->text[i];
-	}
-	lines->n = kept + 1;
-}
-
-static int lines_add(struct lines *lines, char *text)
-{
-	char **slot = text ? ARRAY_ADD(lines->text, lines->n) : NULL;
-
-	if (!slot) {
-		free(text);
-		return -ENOMEM;
-	}
-	*slot = text;
-	return 0;
 }
 
 /* A class or front, as people see it. */
@@ -149,7 +110,7 @@ static int label_classes(const struct model *model, struct party *classes)
 }
 
 /* `same`: the other model has the right too, so only names that it has not are told. */
-static int add_right(struct lines *lines, const struct party *one, const struct party *other, const struct right *right,
+static int add_right(struct told *told, const struct party *one, const struct party *other, const struct right *right,
 		     bool same)
 {
 	const struct lines *from = &one->labels, *to = &other->labels;
@@ -163,14 +124,14 @@ static int add_right(struct lines *lines, const struct party *one, const struct 
 
 			if ((same && one->shared[i] && other->shared[k]) || strcmp(from->text[i], to->text[k]) == 0)
 				continue;
-			if (lines->n >= CHANGES_MAX) {
-				lines->too_many = true;
+			if (told->lines.n >= CHANGES_MAX) {
+				told->too_many = true;
 				return 0;
 			}
 			/* blocks sort apart, so that they can be told apart: a new one closes */
 			if (asprintf(&text, "%s%s -> %s: %s", right->deny ? "!" : "", from->text[i], to->text[k],
 				     what) < 0 ||
-			    lines_add(lines, text) < 0)
+			    lines_add(&told->lines, text) < 0)
 				return -ENOMEM;
 		}
 	return 0;
@@ -213,7 +174,7 @@ static int label_fronts(const struct model *model, struct party *fronts)
 	return 0;
 }
 
-static int add_published(struct lines *lines, const struct party *one, const struct party *other, bool same)
+static int add_published(struct told *told, const struct party *one, const struct party *other, bool same)
 {
 	const struct lines *from = &one->labels, *to = &other->labels;
 
@@ -225,11 +186,12 @@ static int add_published(struct lines *lines, const struct party *one, const str
 			if ((same && one->shared[i] && other->shared[k]) ||
 			    (strncmp(from->text[i], to->text[k], length) == 0 && to->text[k][length] == ':'))
 				continue;
-			if (lines->n >= CHANGES_MAX) {
-				lines->too_many = true;
+			if (told->lines.n >= CHANGES_MAX) {
+				told->too_many = true;
 				return 0;
 			}
-			if (asprintf(&text, "%s -> %s", from->text[i], to->text[k]) < 0 || lines_add(lines, text) < 0)
+			if (asprintf(&text, "%s -> %s", from->text[i], to->text[k]) < 0 ||
+			    lines_add(&told->lines, text) < 0)
 				return -ENOMEM;
 		}
 	return 0;
@@ -417,7 +379,7 @@ static bool is_the_same(const struct range_of_rights *range, size_t first, size_
 
 /* To classes: `fronts` false. Of the rights to fronts only what is published says anything new. */
 static int range_lines(const struct range_of_rights *range, const struct class *class, const struct party *party,
-		       bool fronts, struct lines *ret)
+		       bool fronts, struct told *ret)
 {
 	int r = 0;
 
@@ -436,7 +398,7 @@ static int range_lines(const struct range_of_rights *range, const struct class *
 	return r;
 }
 
-static int class_lines(const struct side *side, const struct side *other, size_t at, struct lines *ret)
+static int class_lines(const struct side *side, const struct side *other, size_t at, struct told *ret)
 {
 	const struct class *class = &side->model->classes[at];
 	const struct party *party = &side->classes[at];
@@ -457,7 +419,7 @@ static int class_lines(const struct side *side, const struct side *other, size_t
 }
 
 /* What one of the models says and the other may not. */
-static int side_lines(const struct side *side, const struct side *other, struct lines *ret)
+static int side_lines(const struct side *side, const struct side *other, struct told *ret)
 {
 	int r = 0;
 
@@ -466,8 +428,8 @@ static int side_lines(const struct side *side, const struct side *other, struct 
 	for (size_t i = 0; i < side->model->n_classes && r >= 0; i++)
 		r = class_lines(side, other, i, ret);
 	if (r >= 0 && side->model->policy->settings.local_users == LOCAL_USERS_ALL) /* root may in any case */
-		r = lines_add(ret, strdup("users of this machine -> containers: everything"));
-	lines_sort(ret);
+		r = lines_add(&ret->lines, strdup("users of this machine -> containers: everything"));
+	lines_sort(&ret->lines);
 	return r;
 }
 
@@ -508,7 +470,7 @@ static int compare_lines(const struct lines *from, const struct lines *to, struc
 
 int model_changes(const struct model *from, const struct model *to, struct changes *ret)
 {
-	struct lines before = { 0 }, after = { 0 };
+	struct told before = { 0 }, after = { 0 };
 	struct changes changes = { 0 };
 	struct side sides[2] = { 0 };
 	int r = side_init(&sides[0], from);
@@ -525,9 +487,9 @@ int model_changes(const struct model *from, const struct model *to, struct chang
 	side_clear(&sides[1]);
 	changes.too_many = before.too_many || after.too_many;
 	if (r >= 0 && !changes.too_many)
-		r = compare_lines(&before, &after, &changes);
-	lines_clear(&before);
-	lines_clear(&after);
+		r = compare_lines(&before.lines, &after.lines, &changes);
+	lines_clear(&before.lines);
+	lines_clear(&after.lines);
 	if (r < 0) {
 		changes_clear(&changes);
 		return r;

@@ -48,41 +48,8 @@ static int look(struct search *search, const struct end *from, bool *ret)
 	return 0;
 }
 
-static int add_name(struct reachers *reachers, const struct location *location)
-{
-	char *name = location_label(location), **slot = name ? ARRAY_ADD(reachers->names, reachers->n) : NULL;
-
-	if (!slot) {
-		free(name);
-		return -ENOMEM;
-	}
-	*slot = name;
-	return 0;
-}
-
-static int name_order(const void *one, const void *other)
-{
-	return strcmp(*(char *const *)one, *(char *const *)other);
-}
-
-static void sort(struct reachers *reachers)
-{
-	size_t kept = 0;
-
-	if (reachers->n == 0)
-		return;
-	qsort(reachers->names, reachers->n, sizeof(*reachers->names), name_order);
-	for (size_t i = 1; i < reachers->n; i++) {
-		if (strcmp(reachers->names[kept], reachers->names[i]) == 0)
-			free(reachers->names[i]);
-		else
-			reachers->names[++kept] = reachers->names[i];
-	}
-	reachers->n = kept + 1;
-}
-
 int port_reachers(const struct model *model, const struct location *container, const struct port_binding *port,
-		  struct reachers *ret)
+		  struct lines *ret)
 {
 	struct search search = { .model = model, .port = port };
 	int r = 0;
@@ -100,17 +67,9 @@ int port_reachers(const struct model *model, const struct location *container, c
 			continue;
 		r = look(&search, &from, &accept);
 		if (r >= 0 && accept)
-			r = add_name(ret, location);
+			r = lines_add(ret, location_label(location));
 	}
 	free(search.found);
-	sort(ret);
+	lines_sort(ret);
 	return r;
-}
-
-void reachers_clear(struct reachers *reachers)
-{
-	for (size_t i = 0; i < reachers->n; i++)
-		free(reachers->names[i]);
-	free(reachers->names);
-	*reachers = (struct reachers){ 0 };
 }

@@ -2,20 +2,14 @@
 #ifndef SPR_VERDICT_REACH_H
 #define SPR_VERDICT_REACH_H
 
+#include "base/lines.h"
 #include "verdict/trial.h"
-
-/* Names of who may do something: sorted, each once, the caller's. */
-struct reachers {
-	char **names;
-	size_t n;
-};
 
 /*
  * Who may use a published port of the container at a location, as verdict() says, others on its own network left out: they
- * reach it anyway. Adds to what is there. -ENOMEM.
+ * reach it anyway. Adds their names to what is there, each once. -ENOMEM.
  */
 int port_reachers(const struct model *model, const struct location *container, const struct port_binding *port,
-		  struct reachers *ret);
-void reachers_clear(struct reachers *reachers);
+		  struct lines *ret);
 
 #endif

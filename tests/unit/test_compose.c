@@ -378,7 +378,7 @@ static char *who(const char *yaml, const char *policy, size_t i, char **ret_note
 	container = inventory_container(inventory, id);
 	assert_non_null(container);
 	for (size_t k = 0; k < container->n_ports; k++) {
-		struct reachers reachers = { 0 };
+		struct lines reachers = { 0 };
 
 		if (container->ports[k].host.family != AF_INET)
 			continue;
@@ -388,8 +388,8 @@ static char *who(const char *yaml, const char *policy, size_t i, char **ret_note
 					port_reachers(model, &model->locations[l], &container->ports[k], &reachers), 0);
 		fprintf(out, "%s%u:", k ? "; " : "", container->ports[k].host_port);
 		for (size_t n = 0; n < reachers.n; n++)
-			fprintf(out, "%s %s", n ? "," : "", reachers.names[n]);
-		reachers_clear(&reachers);
+			fprintf(out, "%s %s", n ? "," : "", reachers.text[n]);
+		lines_clear(&reachers);
 	}
 	fclose(out);
 	*ret_notes = strdup(compose->n_notes ? compose->notes[0] : "");
