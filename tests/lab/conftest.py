@@ -99,6 +99,17 @@ def stage(scene):
     made.spr.stop()
 
 
+@pytest.fixture(scope="module")
+def machine(scene):
+    """The scene's machine, with an ear at the outer end of each interface."""
+    from twin import Machine  # pylint: disable=import-outside-toplevel  # scapy takes seconds to load
+
+    made = Machine(scene)
+    made.prepare()
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def built():
     reason = missing()

@@ -16,7 +16,7 @@ from netns import link
 from probes import CLOSED_WAIT, OPEN_WAIT, Ear
 from scene import GATEWAY4, GATEWAY6, HOST4, HOST6, INTERNET4, LAN4, LAN6, PRIVATE4, PRIVATE6, SPECIAL4, SPECIAL6
 from spr import SPR
-from twin import HOP_LIMIT, Machine, Shot, scapy
+from twin import HOP_LIMIT, Shot, scapy
 
 NEIGHBOUR, INTERNET, LAN = ("neighbour", "eth0"), ("internet", "eth0"), ("lan", "br-lan")
 A, B, I, SIX = (("container", bridge) for bridge in ("br-a", "br-b", "br-i", "br-6"))
@@ -269,14 +269,6 @@ def really_sent(scene, machine, wanted):
             shots.append(shot_of(scene, place, packet, number))
         lost += shoot(shoot(shots))
     return lost
-
-
-@pytest.fixture(scope="module")
-def machine(scene):
-    made = Machine(scene)
-    made.prepare()
-    yield made
-    made.close()
 
 
 def test_no_other(scene, report, machine, built):

@@ -11,7 +11,7 @@ from probes import CLOSED_WAIT
 from scene import Scene
 from test_audit import ACCEPTS, EXPECTED, STORIES, audit, ears, fits, packets, really_sent, shown
 from test_twin import RULES, fixture
-from twin import HEARD, Machine
+from twin import HEARD
 
 # Whose rules, and what is named of them: the beginnings of rules that accept, each of which opens something.
 TOOLS = {
@@ -29,14 +29,6 @@ FEWEST = 4  # attacks that get through in spite of a firewall
 def scene():
     with Scene(docker_arguments=("--iptables=false",)) as standing:
         yield standing
-
-
-@pytest.fixture(scope="module")
-def machine(scene):
-    made = Machine(scene)
-    made.prepare()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module", params=TOOLS)

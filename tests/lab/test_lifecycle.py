@@ -6,7 +6,6 @@ Most tests let forbidden packets run against the machine every 50 us meanwhile, 
 
 import contextlib
 import json
-import re
 import signal
 import socket
 import struct
@@ -283,87 +282,6 @@ def test_lc10_revoked_flow(source, address, port, grant, revoke, stage, up):
         assert talk(sock, OPEN_WAIT)
         stage.grant(revoke)
         assert dead(sock)
-
-
-def let_through(scene):
-    """The set of connections that were let through: its name, and how many are in it."""
-    text = scene.router.run("nft", "list", "table", "inet", "spr")
-    name, body = re.search(r"set (passed-\w+) \{\n(.*?)\n\t\}", text, re.S).groups()
-    return name, body.count("expires")
-
-
-@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)])
-def test_who_was_let_through_is_judged_again(who, address, stage, up):
-    """Once anything is taken away from anybody, nobody is known as let through; who lost nothing is, with the next packet."""
-    stage.grant(["allow", "upstream", f"container:{who}:9999/tcp"])
-    sock, _ = tcp_open(up.neighbour, address, 9999, OPEN_WAIT)
-    with sock:
-        assert talk(sock, OPEN_WAIT)
-        name, known = let_through(up)
-        assert known > 0
-        with container(up, "later"):
-            assert let_through(up) == (name, known), "who starts takes nothing away"
-        renewed, known = let_through(up)
-        assert renewed != name and known == 0
-        assert talk(sock, OPEN_WAIT)
-        assert let_through(up) == (renewed, 1)
-
-
-@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)])
-def test_who_was_let_through_stops_with_the_grant(who, address, stage, up):
-    """Of a connection that is known as let through, no packet arrives once the call that took its right away has returned."""
-    grant = ["allow", "upstream", f"container:{who}:9053/udp"]
-    for _ in range(5):
-        stage.grant(grant)
-        with Flood(up, "neighbour", address, 9053, 20) as flood:
-            until = time.monotonic() + OPEN_WAIT
-            while let_through(up)[1] == 0:
-                assert time.monotonic() < until, "an answered flow is not known"
-            before = udp_arrived(getattr(up, who))
-            time.sleep(0.1)
-            assert udp_arrived(getattr(up, who)) > before, "the control: granted packets arrive"
-            stage.grant([*grant, "--remove"])
-            before = udp_arrived(getattr(up, who))
-            time.sleep(0.2)
-            assert udp_arrived(getattr(up, who)) == before
-            assert flood.stop() > 1000
-
-
-DCCP = 33
-
-
-@contextlib.contextmanager
-def raw(space, peer, proto):
-    with space.entered():
-        sock = socket.socket(socket.AF_INET, socket.SOCK_RAW, proto)
-    with sock:
-        sock.connect((peer, 0))
-        sock.settimeout(CLOSED_WAIT)
-        yield sock
-
-
-def ports_heard(sock):
-    """The target ports of all that arrives until it is quiet."""
-    ports = []
-    with contextlib.suppress(TimeoutError):
-        while True:
-            packet = sock.recv(2048)
-            ports.append(struct.unpack_from("!H", packet, (packet[0] & 15) * 4 + 2)[0])
-    return ports
-
-
-def test_who_was_let_through_by_one_port_is_not_by_another(stage, up):
-    """Of a protocol of which connection tracking may know no ports, all ports are one connection; each packet is judged all the same."""
-    stage.grant(["allow", "upstream", "container:pub:5001/dccp"])
-    with raw(up.neighbour, PUB4, DCCP) as client, raw(up.pub, NEIGHBOUR4, DCCP) as server:
-        for port in (22, 5001):
-            client.send(struct.pack("!HH12x", 4000, port))
-        assert ports_heard(server) == [5001]
-        server.send(struct.pack("!HH12x", 5001, 4000))
-        assert ports_heard(client) == [4000], "the control: it is answered"
-        for port in (5001, 5001, 22, 9999, 5001):
-            client.send(struct.pack("!HH12x", 4000, port))
-        assert ports_heard(server) == [5001, 5001, 5001]
 
 
 def listen_to(sock, seconds):

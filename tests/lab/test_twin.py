@@ -10,7 +10,7 @@ import pytest
 from conftest import Stage
 from paths import GRANTS
 from scene import HERE, Scene
-from twin import HEARD, SHOTS, Gunner, Machine, Twin
+from twin import HEARD, SHOTS, Gunner, Twin
 
 SHOTS_EACH = int(os.environ.get("SPR_TWIN_SHOTS", "1200"))
 SEED = int(os.environ.get("SEED", "1"))
@@ -53,14 +53,6 @@ def scene(request):
     """With Docker's own rules, or without any."""
     with Scene(docker_arguments=() if request.param else ("--iptables=false",)) as standing:
         yield standing
-
-
-@pytest.fixture(scope="module")
-def machine(scene):
-    made = Machine(scene)
-    made.prepare()
-    yield made
-    made.close()
 
 
 @pytest.fixture

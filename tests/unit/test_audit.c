@@ -25,7 +25,7 @@
 
 #include "audit/audit.h"
 #include "base/cleanup.h"
-#include "base/program.h"
+#include "shell.h"
 
 /* A router with an uplink, two networks and an overlay, which forwards nothing. */
 static const char machine[] =
@@ -116,17 +116,6 @@ static const struct scene {
 	  "--set-mark 0x8000000; iptables-nft -A DOCKER-USER -m mark --mark 0x8000000/0x8000000 -j ACCEPT",
 	  NULL },
 };
-
-static void sh(const char *script)
-{
-	const char *const arguments[] = { "sh", "-c", script, NULL };
-	_cleanup_free_ char *out = NULL;
-	char said[PROGRAM_SAID_MAX];
-	size_t length;
-
-	if (program_feed(arguments, NULL, &out, &length, said) < 0)
-		fail_msg("%s: %s", script, said);
-}
 
 static json_t *audit(void)
 {

@@ -24,6 +24,7 @@
 #include <time.h>
 
 #include "base/program.h"
+#include "shell.h"
 #include "twin/frame.h"
 #include "twin/twin.h"
 #include "twin/twin_private.h"
@@ -52,17 +53,6 @@ static const char machine[] =
 	"nft 'add chain inet q in { type filter hook input priority 5; policy drop; }; add rule inet q in tcp dport 22 accept'\n"
 	"nft 'add table bridge b; add chain bridge b f { type filter hook forward priority 0; }; add rule bridge b f ether daddr 02:00:00:00:00:44 drop'\n"
 	"sleep 0.5\n"; /* until the interfaces run */
-
-static void sh(const char *script)
-{
-	const char *const arguments[] = { "sh", "-c", script, NULL };
-	_cleanup_free_ char *out = NULL;
-	char said[PROGRAM_SAID_MAX];
-	size_t length;
-
-	if (program_feed(arguments, NULL, &out, &length, said) < 0)
-		fail_msg("%s: %s", script, said);
-}
 
 static char *output_of(const char *script)
 {
