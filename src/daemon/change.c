@@ -175,6 +175,7 @@ static void settled(struct change *change)
 		sentence_add(notes, "it is enforced, but not written down as such: %s", change->work_error.text);
 	}
 	if (change->taken) {
+		daemon->unwritten = change->unwritten;
 		if (!change->unwritten)
 			daemon->revision = change->revision.number;
 		json_object_set_new(change->result, "revision", json_integer(change->revision.number));
@@ -370,6 +371,7 @@ static int change_run(struct change *given, struct api_request *request, json_t 
 		r = compare(change, arguments, &changed, &opens, error);
 	if (r < 0)
 		return r;
+	changed = changed || change->daemon->unwritten; /* from what is written down */
 	json_object_set_new(change->result, "dry_run", json_boolean(dry));
 	if (!dry && !changed && change->flags & CHANGE_UNCONFIRMED)
 		confirm_stop(change->daemon); /* what was to be taken back says the same */

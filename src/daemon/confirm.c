@@ -37,16 +37,22 @@ static int take_back(struct daemon *daemon, struct error *error)
 				 comment, error);
 }
 
+void confirm_take_back(struct daemon *daemon)
+{
+	struct error error = { 0 };
+
+	if (daemon->change)
+		return;
+	daemon_sync(daemon);
+	if (take_back(daemon, &error) < 0)
+		log_error("change", "%s", error.text);
+}
+
 static void on_time(uv_timer_t *timer)
 {
 	struct daemon *daemon = timer->data;
-	struct error error = { 0 };
 
-	if (!daemon->change) {
-		daemon_sync(daemon);
-		if (take_back(daemon, &error) < 0)
-			log_error("change", "%s", error.text);
-	}
+	confirm_take_back(daemon);
 	if (daemon->confirm_until)
 		uv_timer_start(timer, on_time, AGAIN_MS, 0); /* until it is done: then the time is over */
 }

@@ -56,6 +56,7 @@ struct daemon {
 	int64_t revision; /* the number of the policy; 0: none was saved yet */
 	struct change *change; /* under way, or NULL */
 	time_t confirm_until; /* the revision is taken back then; 0: nothing waits */
+	bool unwritten; /* it is taken back, which could not be written down yet */
 	struct class_book *book;
 	struct model *model;
 	struct ruleset *ruleset; /* what the kernel holds; NULL when inactive */
@@ -175,6 +176,8 @@ void review_failing_tests(const struct daemon *daemon, json_t *notes);
 /* confirm.c: waits for `spr confirm` until a time, 0: not at all; then the revision is taken back. */
 void confirm_start(struct daemon *daemon, time_t until);
 void confirm_stop(struct daemon *daemon);
+/* Now; again, where it is enforced and could not be written down. A failure is logged. */
+void confirm_take_back(struct daemon *daemon);
 
 /* load.c: the policy to begin with, from the store and the policy file; and the file again, when it changed. */
 int load_policy(struct daemon *daemon, struct error *error);

@@ -17,7 +17,7 @@ static const char *state_name(const struct daemon *daemon, const struct revision
 		[REVISION_INTENT] = "unsettled", [REVISION_TAKEN] = "past", [REVISION_FAILED] = "failed"
 	};
 
-	if (revision->number == daemon->revision)
+	if (revision->number == daemon->revision && !daemon->unwritten)
 		return daemon->confirm_until ? "unconfirmed" : "current";
 	if (revision->confirm_by && revision->state == REVISION_TAKEN)
 		return "withdrawn";

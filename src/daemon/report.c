@@ -121,6 +121,9 @@ static json_t *problems(const struct daemon *daemon)
 		sentence_add(list, "the kernel does not hold what it should: %s", daemon->problem);
 	if (store_problem(daemon->store)[0])
 		sentence_add(list, "%s", store_problem(daemon->store));
+	if (daemon->unwritten)
+		sentence_add(list, "revision %lld is taken back, but that could not be written down yet",
+			     (long long)daemon->revision);
 	if (daemon->file_problem[0])
 		sentence_add(list, "%s", daemon->file_problem);
 	review_failing_tests(daemon, list);

@@ -190,8 +190,12 @@ static void on_clock(uv_timer_t *handle)
 	daemon->clock_seen = now;
 	if (daemon->read_again)
 		load_again(daemon);
-	if (!daemon->change && now % CATCH_UP_SECONDS == 0 && store_catch_up(daemon->store, &error) < 0)
-		log_error("store", "%s", error.text);
+	if (!daemon->change && now % CATCH_UP_SECONDS == 0) {
+		if (store_catch_up(daemon->store, &error) < 0)
+			log_error("store", "%s", error.text);
+		else if (daemon->unwritten)
+			confirm_take_back(daemon);
+	}
 	if (daemon->active && now % SLOW_SECONDS == 0) {
 		docker_user_ensure(daemon, true);
 		read_ports(daemon);
