@@ -11,7 +11,9 @@
  * not understood is an error with its place, or a sentence in the notes, never left out in silence.
  */
 
+#define COMPOSE_TEXT_MAX (1u << 20) /* bytes */
 #define COMPOSE_SERVICES_MAX 1000
+#define COMPOSE_NETWORKS_MAX 500
 #define COMPOSE_PORTS_MAX 4096 /* of the whole file, ranges counted out */
 
 struct compose_port {

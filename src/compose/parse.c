@@ -12,6 +12,8 @@
 #include "policy/words.h"
 
 #define MERGED_MAX 8 /* "<<" inside what "<<" brings */
+#define WORK_MAX 400000 /* looks at something: aliases make much of little, and sprd has other things to do */
+#define WORK_BYTES 64 /* of a text, for one look */
 
 struct reader {
 	const struct tree *tree;
@@ -20,6 +22,7 @@ struct reader {
 	struct compose *compose;
 	json_t *root;
 	size_t n_ports; /* of all services */
+	size_t *work; /* looks until now; above WORK_MAX nothing is found any more */
 	struct error *error;
 };
 
@@ -62,20 +65,34 @@ static int note(const struct reader *reader, const char *who, const char *format
 											  0;
 }
 
+static bool has_worked_enough(const struct reader *reader, size_t work)
+{
+	*reader->work += work;
+	return *reader->work > WORK_MAX;
+}
+
+static int work_error(const struct reader *reader)
+{
+	return error_set(reader->error, E2BIG, "%.200s: aliases and \"<<\" make more of this file than is looked at",
+			 reader->name);
+}
+
 /* A key of a mapping, or what "<<" brings of others: one, or a list of them. */
-static json_t *get_merged(const json_t *map, const char *key, unsigned depth)
+static json_t *get_merged(const struct reader *reader, const json_t *map, const char *key, unsigned depth)
 {
 	json_t *value = json_object_get(map, key), *merged, *one;
 	size_t i;
 
+	if (has_worked_enough(reader, 1))
+		return NULL;
 	if (value || depth >= MERGED_MAX)
 		return value;
 	merged = json_object_get(map, "<<");
 	if (json_is_object(merged))
-		return get_merged(merged, key, depth + 1);
+		return get_merged(reader, merged, key, depth + 1);
 	json_array_foreach(merged, i, one) {
-		value = json_is_object(one) ? get_merged(one, key, depth + 1) : NULL;
-		if (value)
+		value = json_is_object(one) ? get_merged(reader, one, key, depth + 1) : NULL;
+		if (value || has_worked_enough(reader, 1))
 			return value;
 	}
 	return NULL;
@@ -83,7 +100,7 @@ static json_t *get_merged(const json_t *map, const char *key, unsigned depth)
 
 static json_t *get(const struct reader *reader, const json_t *map, const char *key)
 {
-	json_t *value = get_merged(map, key, 0);
+	json_t *value = get_merged(reader, map, key, 0);
 
 	return value && tree_is_null(reader->tree, value) ? NULL : value;
 }
@@ -97,6 +114,8 @@ static int text_of(const struct reader *reader, const json_t *node, char **ret)
 
 	if (!json_is_string(node))
 		return fail(reader, node, "this has to be a text");
+	if (has_worked_enough(reader, 1 + json_string_length(node) / WORK_BYTES))
+		return work_error(reader);
 	r = compose_fill(json_string_value(node), reader->options->variables, &filled, &unset, &error);
 	if (r == -ENOMEM)
 		return error_memory(reader->error);
@@ -211,7 +230,7 @@ static int use_network(const struct reader *reader, const char *key, const json_
 {
 	struct compose *compose = reader->compose;
 	json_t *networks = get(reader, reader->root, "networks");
-	json_t *entry = json_is_object(networks) ? get_merged(networks, key, 0) : NULL;
+	json_t *entry = json_is_object(networks) ? get_merged(reader, networks, key, 0) : NULL;
 	struct compose_network *network;
 	char shown[WORD_SHOW_MAX];
 	int r = 0;
@@ -224,6 +243,8 @@ static int use_network(const struct reader *reader, const char *key, const json_
 	if (!entry && strcmp(key, "default") != 0)
 		return fail(reader, where, "there is no network '%s' below networks: add it there",
 			    word_show(key, shown));
+	if (compose->n_networks >= COMPOSE_NETWORKS_MAX)
+		return fail(reader, where, "more than %d networks", COMPOSE_NETWORKS_MAX);
 	network = ARRAY_ADD(compose->networks, compose->n_networks);
 	if (!network)
 		return error_memory(reader->error);
@@ -250,6 +271,11 @@ static int join_network(const struct reader *reader, struct compose_service *ser
 
 	if (r < 0)
 		return r;
+	if (has_worked_enough(reader, 1 + reader->compose->n_networks + service->n_networks))
+		return work_error(reader);
+	for (size_t i = 0; i < service->n_networks; i++)
+		if (service->networks[i] == index)
+			return 0;
 	slot = ARRAY_ADD(service->networks, service->n_networks);
 	if (!slot)
 		return error_memory(reader->error);
@@ -258,7 +284,7 @@ static int join_network(const struct reader *reader, struct compose_service *ser
 }
 
 /* A list of keys, or a mapping from them. */
-static int read_networks(struct reader *reader, struct compose_service *service, const json_t *node)
+static int join_networks(struct reader *reader, struct compose_service *service, const json_t *node, unsigned depth)
 {
 	const char *key;
 	json_t *item;
@@ -278,13 +304,20 @@ static int read_networks(struct reader *reader, struct compose_service *service,
 	}
 	json_object_foreach((json_t *)node, key, item) {
 		if (strcmp(key, "<<") == 0)
-			r = json_is_object(item) ? read_networks(reader, service, item) : 0;
+			r = json_is_object(item) && depth < MERGED_MAX ?
+				    join_networks(reader, service, item, depth + 1) :
+				    0;
 		else
 			r = join_network(reader, service, key, node);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+static int read_networks(struct reader *reader, struct compose_service *service, const json_t *node)
+{
+	return join_networks(reader, service, node, 0);
 }
 
 /* Ports */
@@ -434,6 +467,8 @@ static int read_labels(struct reader *reader, struct compose_service *service, c
 	json_object_foreach((json_t *)node, key, item) {
 		_cleanup_free_ char *text = NULL;
 
+		if (has_worked_enough(reader, 1))
+			return work_error(reader);
 		if (strncmp(key, LABEL_PREFIX, strlen(LABEL_PREFIX)) != 0)
 			continue;
 		r = text_of(reader, item, &text);
@@ -447,6 +482,8 @@ static int read_labels(struct reader *reader, struct compose_service *service, c
 		_cleanup_free_ char *text = NULL;
 		char *equals;
 
+		if (has_worked_enough(reader, 1))
+			return work_error(reader);
 		if (strncmp(json_is_string(item) ? json_string_value(item) : "", LABEL_PREFIX, strlen(LABEL_PREFIX)) !=
 		    0)
 			continue;
@@ -660,15 +697,23 @@ int compose_parse(const char *text, size_t length, const char *name, const struc
 	_cleanup_(compose_freep) struct compose *compose = calloc(1, sizeof(*compose));
 	_cleanup_(tree_freep) struct tree *tree = NULL;
 	struct error own = { 0 };
-	struct reader reader = { .name = name, .options = options, .compose = compose, .error = error ? error : &own };
+	size_t work = 0;
+	struct reader reader = {
+		.name = name, .options = options, .compose = compose, .work = &work, .error = error ? error : &own
+	};
 	int r;
 
 	if (!compose)
 		return error_memory(error);
+	if (length > COMPOSE_TEXT_MAX)
+		return error_set(reader.error, E2BIG, "%.200s: the file has %zu bytes; at most %u are read", name,
+				 length, COMPOSE_TEXT_MAX);
 	r = tree_parse_aliases(text, length, name, &tree, reader.error);
 	reader.tree = tree;
 	if (r >= 0)
 		r = read_file(&reader);
+	if (work > WORK_MAX && r != -ENOMEM) /* what was not found may be there */
+		return work_error(&reader);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(compose);

@@ -23,6 +23,7 @@ struct tree {
 struct anchor {
 	char *name;
 	json_t *json; /* borrowed: of the tree, or of what becomes part of it */
+	unsigned height; /* lists and mappings inside each other, itself counted */
 };
 
 struct builder {
@@ -34,6 +35,7 @@ struct builder {
 	const char *text, *name;
 	size_t length;
 	unsigned depth;
+	unsigned height; /* of the highest that was built since the list or mapping around it began */
 	struct error *error;
 };
 
@@ -256,35 +258,58 @@ static int build_map(struct builder *b, const yaml_event_t *start, const struct 
 	return r;
 }
 
+static int too_deep(const struct builder *b, const yaml_event_t *event)
+{
+	return error_at(b, place_of(event->start_mark), "lists and mappings inside each other: more than %d deep",
+			TREE_DEPTH_MAX);
+}
+
+static const struct anchor *find_anchor(const struct builder *b, const char *name)
+{
+	for (size_t i = b->n_anchors; i-- > 0;)
+		if (strcmp(b->anchors[i].name, name) == 0)
+			return &b->anchors[i];
+	return NULL;
+}
+
 /* The node itself, once more. One that is not whole yet is not known: nothing holds itself. */
 static int build_alias(struct builder *b, const yaml_event_t *event, json_t **ret)
 {
+	const struct anchor *anchor = find_anchor(b, anchor_of(event));
 	char shown[WORD_SHOW_MAX];
 
-	for (size_t i = b->n_anchors; i-- > 0;)
-		if (strcmp(b->anchors[i].name, anchor_of(event)) == 0) {
-			*ret = json_incref(b->anchors[i].json);
-			return 0;
-		}
-	return error_at(b, place_of(event->start_mark), "there is no anchor &%s before this alias",
-			word_show(anchor_of(event), shown));
+	if (!anchor)
+		return error_at(b, place_of(event->start_mark), "there is no anchor &%s before this alias",
+				word_show(anchor_of(event), shown));
+	if (b->depth + anchor->height > TREE_DEPTH_MAX)
+		return too_deep(b, event);
+	if (anchor->height > b->height)
+		b->height = anchor->height;
+	*ret = json_incref(anchor->json);
+	return 0;
 }
 
-static int note_anchor(struct builder *b, const char *name, json_t *json)
+static int note_anchor(struct builder *b, const yaml_event_t *event, json_t *json, unsigned height)
 {
-	struct anchor *anchor = ARRAY_ADD(b->anchors, b->n_anchors);
+	struct anchor *anchor;
 
+	if (b->n_anchors >= TREE_ANCHORS_MAX)
+		return error_at(b, place_of(event->start_mark), "more than %d anchors", TREE_ANCHORS_MAX);
+	anchor = ARRAY_ADD(b->anchors, b->n_anchors);
 	if (!anchor)
 		return error_memory(b->error);
-	*anchor = (struct anchor){ strdup(name), json };
+	*anchor = (struct anchor){ strdup(anchor_of(event)), json, height };
 	if (anchor->name)
 		return 0;
 	b->n_anchors--;
 	return error_memory(b->error);
 }
 
-static int build_node(struct builder *b, const yaml_event_t *event, const struct place *key, json_t **ret)
+/* *ret_height: of a list or mapping. */
+static int build_node(struct builder *b, const yaml_event_t *event, const struct place *key, json_t **ret,
+		      unsigned *ret_height)
 {
+	unsigned outer = b->height;
 	int r;
 
 	if (event->type == YAML_ALIAS_EVENT)
@@ -292,23 +317,26 @@ static int build_node(struct builder *b, const yaml_event_t *event, const struct
 	if (event->type == YAML_SCALAR_EVENT)
 		return build_scalar(b, event, key, ret);
 	if (b->depth >= TREE_DEPTH_MAX)
-		return error_at(b, place_of(event->start_mark),
-				"lists and mappings inside each other: more than %d deep", TREE_DEPTH_MAX);
+		return too_deep(b, event);
 	b->depth++;
+	b->height = 0;
 	r = event->type == YAML_SEQUENCE_START_EVENT ? build_list(b, event, key, ret) : build_map(b, event, key, ret);
 	b->depth--;
+	*ret_height = b->height + 1;
+	b->height = outer > *ret_height ? outer : *ret_height;
 	return r;
 }
 
 static int build(struct builder *b, const yaml_event_t *event, const struct place *key, json_t **ret)
 {
 	json_t *json = NULL;
+	unsigned height = 0;
 	int r = properties_check(b, event);
 
 	if (r >= 0)
-		r = build_node(b, event, key, &json);
+		r = build_node(b, event, key, &json, &height);
 	if (r >= 0 && event->type != YAML_ALIAS_EVENT && anchor_of(event))
-		r = note_anchor(b, anchor_of(event), json);
+		r = note_anchor(b, event, json, height);
 	if (r < 0) {
 		json_decref(json);
 		return r;

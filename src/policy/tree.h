@@ -13,6 +13,7 @@
 
 #define TREE_DEPTH_MAX 32
 #define TREE_NODES_MAX (1u << 21)
+#define TREE_ANCHORS_MAX 500
 
 struct tree;
 
@@ -24,7 +25,8 @@ struct tree;
 int tree_parse(const char *text, size_t length, const char *name, struct tree **ret, struct error *error);
 /*
  * The same for documents of others, in which anchors and aliases mean what they mean in YAML: one node is in several
- * places then, and whoever walks the whole tree may walk for ever. It stands where its anchor is.
+ * places then, and whoever walks the whole tree may walk for ever, though never deeper than TREE_DEPTH_MAX. It stands where
+ * its anchor is.
  */
 int tree_parse_aliases(const char *text, size_t length, const char *name, struct tree **ret, struct error *error);
 struct tree *tree_free(struct tree *tree);

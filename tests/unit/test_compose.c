@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "compose/compose.h"
 #include "verdict/reach.h"
@@ -482,12 +483,112 @@ static void test_copy(void **state)
 	assert_int_equal(one->n_networks, 1);
 }
 
+/* Little text of which aliases make much: it is refused, and soon. */
+struct bomb {
+	const char *part; /* of the sentence */
+	void (*write)(FILE *out);
+};
+
+/* Each level brings the one below nine times: of the lowest, 9 to the power of 8. */
+static void write_merges(FILE *out)
+{
+	fputs("x-0: &m0 {a: b}\n", out);
+	for (int i = 1; i < 12; i++) {
+		fprintf(out, "x-%d: &m%d {\"<<\": [", i, i);
+		for (int k = 0; k < 9; k++)
+			fprintf(out, "*m%d,", i - 1);
+		fputs("]}\n", out);
+	}
+	fputs("services: {web: *m11}\n", out);
+}
+
+/* Each anchor holds the one before. */
+static void write_chain(FILE *out)
+{
+	fputs("x-0: &a0 {}\n", out);
+	for (int i = 1; i < 20000; i++)
+		fprintf(out, "x-%d: &a%d {\"<<\": *a%d}\n", i, i, i - 1);
+	fputs("services: {web: {networks: *a19999}}\n", out);
+}
+
+static void write_anchors(FILE *out)
+{
+	fputs("x-l: [", out);
+	for (int i = 0; i < 20000; i++)
+		fprintf(out, "&a%d x, ", i);
+	fputs("]\nservices: {web: {}}\n", out);
+}
+
+/* A thousand services with one list of many labels, each of them empty. */
+static void write_lists(FILE *out)
+{
+	fputs("x-l: &l [", out);
+	for (int i = 0; i < 100000; i++)
+		fputs("a,", out);
+	fputs("]\nservices:\n", out);
+	for (int i = 0; i < 900; i++)
+		fprintf(out, "  s%d: {labels: *l}\n", i);
+}
+
+static void write_long(FILE *out)
+{
+	fputs("services: {web: {}}\n#", out);
+	for (int i = 0; i < 1 << 20; i++)
+		fputc('x', out);
+}
+
+static void write_networks(FILE *out)
+{
+	fputs("services:\n  web:\n    networks: [", out);
+	for (int i = 0; i < 5000; i++)
+		fprintf(out, "n%d,", i);
+	fputs("]\nnetworks:\n", out);
+	for (int i = 0; i < 5000; i++)
+		fprintf(out, "  n%d: {}\n", i);
+}
+
+static void test_bombs(void **state)
+{
+	static const struct bomb bombs[] = {
+		{ "make more of this file", write_merges }, { "more than 32 deep", write_chain },
+		{ "more than 500 anchors", write_anchors }, { "make more of this file", write_lists },
+		{ "at most 1048576 are read", write_long }, { "more than 500 networks", write_networks },
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(bombs); i++) {
+		_cleanup_(compose_freep) struct compose *compose = NULL;
+		_cleanup_free_ char *text = NULL;
+		struct error error = { 0 };
+		size_t size;
+		FILE *out = open_memstream(&text, &size);
+		clock_t start = clock();
+
+		bombs[i].write(out);
+		fclose(out);
+		if (parse(text, &compose, &error) >= 0 || !strstr(error.text, bombs[i].part))
+			fail_msg("%zu: %s", i, error.text);
+		if (clock() - start > 5 * CLOCKS_PER_SEC)
+			fail_msg("%zu: takes long", i);
+	}
+}
+
+/* The same network twice is one. */
+static void test_network_once(void **state)
+{
+	_cleanup_(compose_freep) struct compose *compose = NULL;
+	struct error error = { 0 };
+
+	assert_int_equal(parse("services: {web: {networks: [a, b, a, a]}}\nnetworks: {a: {}, b: {}}", &compose, &error),
+			 0);
+	assert_int_equal(compose->services[0].n_networks, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ports), cmocka_unit_test(test_variables), cmocka_unit_test(test_env),
-		cmocka_unit_test(test_files), cmocka_unit_test(test_refused),	cmocka_unit_test(test_who),
-		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_ports),	cmocka_unit_test(test_variables),    cmocka_unit_test(test_env),
+		cmocka_unit_test(test_bombs),	cmocka_unit_test(test_network_once), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_refused), cmocka_unit_test(test_who),	     cmocka_unit_test(test_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
