@@ -12,7 +12,7 @@
 
 /* What a change opens and closes, as packets and as rules: somebody with more rights than we have tries it in twins. */
 
-#define RULES_MAX (8u << 20) /* bytes of one ruleset: two and the rest are one answer */
+#define RULES_MAX (6u << 20) /* bytes of one ruleset: two, as JSON, and the rest are one answer */
 
 struct buffer {
 	char *bytes;

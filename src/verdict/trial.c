@@ -8,6 +8,8 @@
 #include "base/array.h"
 
 #define PORTS_MAX 16 /* of a pair */
+#define PUBLISHED_MIN 64 /* of a container that are looked at for each pair; of more, some, where pairs are many */
+#define PUBLISHED_WORK 200000 /* for all pairs */
 #define SPOTS_MAX 2000 /* of more, some: pairs grow with the square of them */
 
 static const struct port_range usual[] = {
@@ -41,6 +43,8 @@ struct comparison {
 	const struct model *before, *after; /* the same one, where all is asked for */
 	bool all, published;
 	struct trials *trials;
+	size_t stride; /* of what is found, one of so many is kept */
+	size_t most_published; /* of a container, for a pair */
 };
 
 /* Addresses that the kernel itself takes from nobody prove nothing. */
@@ -223,12 +227,50 @@ bool question_published(const struct model *model, const struct end *from, const
 	return true;
 }
 
-static int keep_packet(const struct comparison *comparison, const struct spot *from, const struct spot *to,
+/* Item `i` of `all` counted from 1 is one of `wanted` that are evenly spread. */
+static bool is_chosen(size_t i, size_t wanted, size_t all)
+{
+	return all <= wanted || i * wanted / all != (i - 1) * wanted / all;
+}
+
+static void keep_some(struct trials *trials, size_t most)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < trials->n; i++)
+		if (is_chosen(i + 1, most, trials->n))
+			trials->items[kept++] = trials->items[i];
+	trials->n = kept;
+}
+
+static size_t most_trials(const struct comparison *comparison)
+{
+	return comparison->all ? TRIALS_ALL_MAX : TRIALS_MAX;
+}
+
+static int keep_trial(struct comparison *comparison, const struct trial *trial)
+{
+	struct trials *trials = comparison->trials;
+	struct trial *slot;
+
+	if (trials->found++ % comparison->stride != 0)
+		return 0;
+	slot = ARRAY_ADD(trials->items, trials->n);
+	if (!slot)
+		return -ENOMEM;
+	*slot = *trial;
+	if (trials->n < 8 * most_trials(comparison))
+		return 0;
+	keep_some(trials, trials->n / 2);
+	comparison->stride *= 2;
+	return 0;
+}
+
+static int try_packet(struct comparison *comparison, const struct spot *from, const struct spot *to,
 		       const struct packet *packet, bool published)
 {
 	struct trial trial = { .from = from->end, .to = to->end, .packet = *packet, .published = published };
 	struct decision before, after;
-	struct trial *slot;
 
 	verdict(comparison->after, packet, &after);
 	before = after;
@@ -239,11 +281,7 @@ static int keep_packet(const struct comparison *comparison, const struct spot *f
 	trial.before = before.accept;
 	trial.after = after.accept;
 	trial.reason = after.accept ? before.reason : after.reason;
-	slot = ARRAY_ADD(comparison->trials->items, comparison->trials->n);
-	if (!slot)
-		return -ENOMEM;
-	*slot = trial;
-	return 0;
+	return keep_trial(comparison, &trial);
 }
 
 /* A port of its own, where the target has one. */
@@ -299,19 +337,20 @@ static void ask(const struct model *model, const struct spot *from, const struct
 		ret->icmp_type = 128;
 }
 
-static int try_published(const struct comparison *comparison, const struct spot *from, const struct spot *to)
+static int try_published(struct comparison *comparison, const struct spot *from, const struct spot *to)
 {
 	const struct container *container = to->end.location->container;
 	struct packet packet;
 	int r = 0;
 
 	for (size_t i = 0; container && i < container->n_ports && r >= 0; i++)
-		if (question_published(comparison->after, &from->end, &to->end, &container->ports[i], &packet))
-			r = keep_packet(comparison, from, to, &packet, true);
+		if (is_chosen(i + 1, comparison->most_published, container->n_ports) &&
+		    question_published(comparison->after, &from->end, &to->end, &container->ports[i], &packet))
+			r = try_packet(comparison, from, to, &packet, true);
 	return r;
 }
 
-static int try_pair(const struct comparison *comparison, const struct spot *from, const struct spot *to)
+static int try_pair( struct comparison *comparison, const struct spot *from, const struct spot *to)
 {
 	struct port_range ports[PORTS_MAX] = { own_port(to) };
 	size_t n = 1;
@@ -328,7 +367,7 @@ static int try_pair(const struct comparison *comparison, const struct spot *from
 		struct packet packet;
 
 		ask(comparison->after, from, to, &ports[i], &packet);
-		r = keep_packet(comparison, from, to, &packet, false);
+		r = try_packet(comparison, from, to, &packet, false);
 	}
 	return r >= 0 && comparison->published ? try_published(comparison, from, to) : r;
 }
@@ -338,12 +377,6 @@ static bool is_pair(const struct comparison *comparison, const struct spot *from
 {
 	return (comparison->all || from->changed || to->changed) && from->end.location->interface[0] &&
 	       from->end.addr.family == to->end.addr.family && addr_compare(&from->end.addr, &to->end.addr) != 0;
-}
-
-/* Item `i` of `all` counted from 1 is one of `wanted` that are evenly spread. */
-static bool is_chosen(size_t i, size_t wanted, size_t all)
-{
-	return all <= wanted || i * wanted / all != (i - 1) * wanted / all;
 }
 
 static size_t count_pairs(const struct comparison *comparison, const struct spots *spots)
@@ -400,7 +433,7 @@ static void thin(struct spots *spots)
 	spots->n = kept;
 }
 
-static int try_pairs(const struct comparison *comparison, struct spots *spots)
+static int try_pairs(struct comparison *comparison, struct spots *spots)
 {
 	struct trials *trials = comparison->trials;
 	size_t seen = 0, n, reckoned = reckon_pairs(comparison, spots);
@@ -412,6 +445,9 @@ static int try_pairs(const struct comparison *comparison, struct spots *spots)
 		thin(spots);
 	n = count_pairs(comparison, spots);
 	trials->pairs_found = many ? reckoned : n;
+	comparison->most_published = PUBLISHED_WORK / ((n < most ? n : most) + 1);
+	if (comparison->most_published < PUBLISHED_MIN)
+		comparison->most_published = PUBLISHED_MIN;
 	for (size_t i = 0; i < spots->n && r >= 0; i++)
 		for (size_t k = 0; k < spots->n && r >= 0; k++) {
 			if (!is_pair(comparison, &spots->items[i], &spots->items[k]) || !is_chosen(++seen, most, n))
@@ -429,6 +465,7 @@ static int compare(struct comparison *comparison, struct trials *ret)
 	int r = find_spots(comparison, &spots);
 
 	comparison->trials = &trials;
+	comparison->stride = 1;
 	if (r >= 0)
 		r = try_pairs(comparison, &spots);
 	comparison->trials = NULL;
@@ -437,7 +474,7 @@ static int compare(struct comparison *comparison, struct trials *ret)
 		trials_clear(&trials);
 		return r;
 	}
-	trials.found = trials.n;
+	keep_some(&trials, most_trials(comparison));
 	*ret = trials;
 	return 0;
 }
@@ -452,16 +489,8 @@ int trials_all(const struct model *model, bool published, struct trials *ret)
 int trials_changed(const struct model *before, const struct model *after, struct trials *ret)
 {
 	struct comparison comparison = { .before = before, .after = after, .published = true };
-	size_t kept = 0;
-	int r = compare(&comparison, ret);
 
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < ret->found; i++)
-		if (is_chosen(i + 1, TRIALS_MAX, ret->found))
-			ret->items[kept++] = ret->items[i];
-	ret->n = kept;
-	return 0;
+	return compare(&comparison, ret);
 }
 
 void trials_clear(struct trials *trials)

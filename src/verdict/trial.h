@@ -25,7 +25,8 @@ struct trials {
 };
 
 #define TRIAL_PAIRS_MAX 1000 /* of trials_all() */
-#define CHANGED_PAIRS_MAX 20000 /* of trials_changed(), which keeps few of them */
+#define TRIALS_ALL_MAX 8000 /* that it keeps */
+#define CHANGED_PAIRS_MAX 20000 /* of trials_changed() */
 #define TRIALS_MAX 1000 /* that it keeps */
 
 /* Between all classes; `published`: also at the ports that containers publish. -ENOMEM. */

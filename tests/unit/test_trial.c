@@ -170,12 +170,50 @@ static void test_many(void **state)
 	free(more);
 }
 
+/* Of a container that publishes many ports: the one that changed, where pairs are few; of all, from first to last. */
+static void test_many_ports(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size, low = 0, high = 0, changed = 0;
+	FILE *out = open_memstream(&text, &size);
+	struct world world;
+	struct trials all;
+
+	fprintf(out, "%scontainer wide media 172.30.1.20", machine);
+	for (int i = 0; i < 200; i++)
+		fprintf(out, " port=0.0.0.0:%d:%d/tcp", 10000 + i, 10000 + i);
+	fprintf(out, "\n");
+	for (int i = 0; i < 60; i++)
+		fprintf(out, "container c%d media 172.30.1.%d port=0.0.0.0:%d:80/tcp\n", i, 100 + i, 20000 + i);
+	fclose(out);
+	_cleanup_(pair_clear) struct pair pair =
+		pair_new(text, "containers: [{name: wide, policies: []}]",
+			 "containers: [{name: wide, policies: [], publish: [{port: 10137/tcp, to: [upstream]}]}]");
+
+	for (size_t i = 0; i < pair.trials.n; i++)
+		changed += pair.trials.items[i].packet.dialled_port == 10137 && pair.trials.items[i].published;
+	assert_true(changed > 0);
+	world = world_new(text, "", NULL, NOW);
+	assert_int_equal(trials_all(world.model, true, &all), 0);
+	for (size_t i = 0; i < all.n; i++) {
+		uint16_t port = all.items[i].published ? all.items[i].packet.dialled_port : 0;
+
+		low += port >= 10000 && port < 10010;
+		high += port >= 10190 && port < 10200;
+	}
+	assert_true(low > 0 && high > 0);
+	assert_true(all.n <= TRIALS_ALL_MAX && all.found >= all.n);
+	trials_clear(&all);
+	world_free(&world);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_changed),
 		cmocka_unit_test(test_bounded),
 		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_many_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

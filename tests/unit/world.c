@@ -8,8 +8,8 @@
 
 #include "base/array.h"
 
-#define WORDS_MAX 24
-#define LINE_MAX_ 512
+#define WORDS_MAX 256
+#define LINE_MAX_ 8192
 
 #define NEED(condition, text)                                                                                          \
 	do {                                                                                                           \
