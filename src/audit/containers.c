@@ -18,11 +18,6 @@ static const char *name_of(const struct audit *audit, const struct endpoint *end
 	return container ? container->name : *endpoint->name ? endpoint->name : "a container";
 }
 
-static const struct network *network_of(const struct audit *audit, const struct endpoint *endpoint)
-{
-	return inventory_network(audit->inventory, endpoint->network);
-}
-
 static const struct addr *address_of(const struct endpoint *endpoint, int family)
 {
 	return family == SIX ? &endpoint->ip6 : &endpoint->ip4;
@@ -32,7 +27,7 @@ static const struct addr *address_of(const struct endpoint *endpoint, int family
 static bool reaches(struct audit *audit, const struct origin *origin, const struct probe *probe,
 		    const struct endpoint *endpoint)
 {
-	const struct network *network = network_of(audit, endpoint);
+	const struct network *network = inventory_network(audit->inventory, endpoint->network);
 	struct answer answer;
 
 	return probe_try(audit, origin, probe, &answer) && answer.out && network &&
@@ -94,7 +89,7 @@ void check_containers(struct audit *audit, const struct origin *origin)
 
 	for (size_t i = 0; i < audit->inventory->n_endpoints; i++) {
 		const struct endpoint *endpoint = audit->endpoints[i];
-		const struct network *network = network_of(audit, endpoint);
+		const struct network *network = inventory_network(audit->inventory, endpoint->network);
 
 		for (int family = 0; family < FAMILIES && network && network != origin->network; family++) {
 			const struct addr *to = address_of(endpoint, family);
@@ -115,7 +110,7 @@ static void try_forged(struct hole *hole, const struct addr *from, const struct 
 
 	for (size_t i = 0; i < audit->inventory->n_endpoints; i++) {
 		const struct endpoint *endpoint = audit->endpoints[i];
-		const struct network *network = network_of(audit, endpoint);
+		const struct network *network = inventory_network(audit->inventory, endpoint->network);
 		struct probe probe = { *address_of(endpoint, from->family == AF_INET6 ? SIX : FOUR), IPPROTO_UDP,
 				       unpublished(NULL, IPPROTO_UDP), .from = from, .note = "a forged source" };
 

@@ -12,11 +12,6 @@
 #define FIX_SOURCE_ROUTED "sysctl -w net.ipv4.conf.all.accept_source_route=0; or spr up"
 #define PORT_ANY 9999
 
-static const struct network *network_of(const struct audit *audit, const struct endpoint *endpoint)
-{
-	return inventory_network(audit->inventory, endpoint->network);
-}
-
 /* Whether the packet left to the network of a container, for the container. */
 static bool goes_to(struct audit *audit, const struct origin *origin, const struct probe *probe,
 		    const struct network *network, const struct addr *to)
@@ -38,7 +33,7 @@ void check_neighbours(struct audit *audit, const struct origin *origin)
 		const struct endpoint *endpoint = audit->endpoints[i];
 		const struct addr *to[] = { &endpoint->ip4, &endpoint->ip6 };
 
-		if (network_of(audit, endpoint) != origin->network)
+		if (inventory_network(audit->inventory, endpoint->network) != origin->network)
 			continue;
 		for (int family = 0; family < FAMILIES; family++) {
 			struct probe probe = { *to[family], IPPROTO_TCP, PORT_ANY, .to_mac = endpoint->mac };
@@ -60,7 +55,7 @@ static void try_source_route(struct hole *hole, const struct own *own)
 
 	for (size_t i = 0; i < hole->audit->inventory->n_endpoints; i++) {
 		const struct endpoint *endpoint = hole->audit->endpoints[i];
-		const struct network *network = network_of(hole->audit, endpoint);
+		const struct network *network = inventory_network(hole->audit->inventory, endpoint->network);
 		struct probe probe = { own->addr, IPPROTO_UDP, PORT_ANY, .hop = &endpoint->ip4,
 				       .note = "a source route" };
 

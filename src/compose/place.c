@@ -60,14 +60,6 @@ static int choose_subnet(const struct inventory *inventory, struct prefix *ret)
 	return -ENOSPC;
 }
 
-static struct network *network_named(const struct inventory *inventory, const char *name)
-{
-	for (size_t i = 0; i < inventory->n_networks; i++)
-		if (strcmp(inventory->networks[i].name, name) == 0)
-			return &inventory->networks[i];
-	return NULL;
-}
-
 static unsigned free_index(const struct inventory *inventory)
 {
 	unsigned highest = 0;
@@ -171,7 +163,7 @@ static int make_network(struct placing *placing, const struct compose_network *l
 
 static int place_network(struct placing *placing, const struct compose_network *like)
 {
-	const struct network *there = network_named(placing->inventory, like->name);
+	const struct network *there = inventory_network_named(placing->inventory, like->name);
 	int r = 0;
 
 	if (like->external && !there)
@@ -185,15 +177,6 @@ static int place_network(struct placing *placing, const struct compose_network *
 	return r < 0 || there ? r : make_network(placing, like);
 }
 
-static bool is_own(const struct inventory *inventory, const struct addr *addr)
-{
-	for (size_t i = 0; i < inventory->n_interfaces; i++)
-		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
-			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
-				return true;
-	return false;
-}
-
 /* An address of the subnet that nobody has. */
 static bool choose_address(const struct inventory *inventory, const struct network *network,
 			   const struct prefix *subnet, struct addr *ret)
@@ -201,7 +184,8 @@ static bool choose_address(const struct inventory *inventory, const struct netwo
 	struct addr addr = subnet->addr;
 
 	for (unsigned i = 0; i < 65536 && addr_next(&addr) && prefix_contains(subnet, &addr); i++) {
-		bool taken = inventory_endpoint(inventory, network->id, &addr) || is_own(inventory, &addr);
+		bool taken = inventory_endpoint(inventory, network->id, &addr) ||
+			     inventory_interface_with(inventory, &addr);
 
 		for (size_t k = 0; k < network->n_gateways; k++)
 			taken = taken || addr_compare(&network->gateways[k], &addr) == 0;
@@ -215,7 +199,7 @@ static bool choose_address(const struct inventory *inventory, const struct netwo
 
 static int place_endpoint(struct placing *placing, const struct container *container, const char *network_name)
 {
-	const struct network *network = network_named(placing->inventory, network_name);
+	const struct network *network = inventory_network_named(placing->inventory, network_name);
 	struct endpoint endpoint = { 0 };
 
 	if (!network || !network->bridge[0])

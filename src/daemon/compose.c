@@ -21,6 +21,7 @@ struct answer {
 	const struct daemon *daemon;
 	const struct model *model;
 	const struct compose *compose;
+	const struct senders *senders;
 	const struct compose_service *service;
 	const struct container *container;
 };
@@ -30,13 +31,20 @@ static const char *find_variable(const char *name, void *data)
 	return json_string_value(json_object_get(data, name));
 }
 
+/* Takes the item over, NULL too; what is left out would be taken for closed. -ENOMEM. */
+static int add(json_t *list, json_t *item)
+{
+	return json_array_append_new(list, item) < 0 ? -ENOMEM : 0;
+}
+
 static json_t *texts(char *const *list, size_t n, size_t most)
 {
-	json_t *json = json_array();
+	_cleanup_json_ json_t *json = json_array();
 
 	for (size_t i = 0; i < n && i < most; i++)
-		json_array_append_new(json, json_text(list[i]));
-	return json;
+		if (add(json, json_text(list[i])) < 0)
+			return NULL;
+	return TAKE_PTR(json);
 }
 
 /* By the entry that it has, or else as a service: it lives longer than a container's name. */
@@ -64,29 +72,24 @@ static json_t *open_line(const struct answer *answer, const char *port)
 	return json_text(line);
 }
 
-static int find_reachers(const struct answer *answer, const struct compose_port *port, uint16_t host_port,
-			 struct lines *ret)
+/* Of the bindings that a port became. */
+static int find_reachers(const struct answer *answer, const struct port_binding *bindings, size_t n, struct lines *ret)
 {
-	const struct container *container = answer->container;
 	const struct model *model = answer->model;
 	int r = 0;
 
 	for (size_t i = 0; i < model->n_locations; i++) {
-		if (model->locations[i].container != container)
+		if (model->locations[i].container != answer->container)
 			continue;
-		for (size_t k = 0; k < container->n_ports && r >= 0; k++) {
-			const struct port_binding *binding = &container->ports[k];
-
-			if (binding->host_port == host_port && binding->proto == port->proto &&
-			    binding->container_port == port->container_port)
-				r = port_reachers(model, &model->locations[i], binding, ret);
-		}
+		for (size_t k = 0; k < n && r >= 0; k++)
+			r = port_reachers(model, answer->senders, &model->locations[i], &bindings[k], ret);
 	}
 	return r;
 }
 
 /* A port that the engine chooses has a number only in the model. */
-static json_t *describe_port(const struct answer *answer, const struct compose_port *port, uint16_t host_port)
+static json_t *describe_port(const struct answer *answer, const struct compose_port *port,
+			     const struct port_binding *bindings, size_t n)
 {
 	char proto[16], number[32] = "", target[32], bind[ADDR_TEXT_MAX] = "";
 	bool loopback = port->host.family && addr_is_loopback(&port->host), chosen = !port->host_port;
@@ -101,7 +104,7 @@ static json_t *describe_port(const struct answer *answer, const struct compose_p
 		snprintf(number, sizeof(number), "%u/%s", port->host_port, proto);
 	if (port->host.family)
 		addr_text(&port->host, bind);
-	if (find_reachers(answer, port, host_port, &reachers) >= 0)
+	if (find_reachers(answer, bindings, n, &reachers) >= 0)
 		json = json_pack("{s:s, s:s, s:s, s:b, s:b, s:o, s:I, s:o}", "port", number, "target", target, "bind",
 				 bind, "chosen", chosen, "host_only", loopback, "to",
 				 texts(reachers.text, reachers.n, NAMED_MAX), "n", (json_int_t)reachers.n, "line",
@@ -113,40 +116,40 @@ static json_t *describe_port(const struct answer *answer, const struct compose_p
 static json_t *describe_ports(const struct answer *answer)
 {
 	const struct compose_service *service = answer->service;
-	json_t *list = json_array();
+	const struct container *container = answer->container;
+	_cleanup_json_ json_t *list = json_array();
 	size_t binding = 0;
 
-	for (size_t i = 0; i < service->n_ports && binding < answer->container->n_ports; i++) {
+	for (size_t i = 0; i < service->n_ports && binding < container->n_ports; i++) {
 		/* each port became one binding, or one of each family */
-		uint16_t host_port = answer->container->ports[binding].host_port;
+		size_t n = service->ports[i].host.family ? 1 : 2;
 
-		binding += service->ports[i].host.family ? 1 : 2;
-		json_array_append_new(list, describe_port(answer, &service->ports[i], host_port));
+		if (add(list, describe_port(answer, &service->ports[i], &container->ports[binding], n)) < 0)
+			return NULL;
+		binding += n;
 	}
-	return list;
+	return TAKE_PTR(list);
 }
 
 static json_t *describe_networks(const struct answer *answer)
 {
-	json_t *list = json_array();
+	_cleanup_json_ json_t *list = json_array();
 
 	for (size_t i = 0; i < answer->service->n_networks; i++) {
 		const struct compose_network *network = &answer->compose->networks[answer->service->networks[i]];
-		bool internal = network->internal;
+		const struct network *there = inventory_network_named(answer->model->inventory, network->name);
+		bool internal = there ? there->internal : network->internal;
 
-		for (size_t k = 0; k < answer->model->inventory->n_networks; k++)
-			if (strcmp(answer->model->inventory->networks[k].name, network->name) == 0)
-				internal = answer->model->inventory->networks[k].internal;
-		json_array_append_new(list,
-				      json_pack("{s:o, s:b}", "name", json_text(network->name), "internal", internal));
+		if (add(list, json_pack("{s:o, s:b}", "name", json_text(network->name), "internal", internal)) < 0)
+			return NULL;
 	}
-	return list;
+	return TAKE_PTR(list);
 }
 
 /* What it may open, by its entry, its labels or its networks. */
 static int add_rights(const struct answer *answer, json_t *json)
 {
-	json_t *policies = json_array(), *groups = json_array();
+	_cleanup_json_ json_t *policies = json_array(), *groups = json_array();
 	unsigned bits = 0;
 	int r = 0;
 
@@ -160,46 +163,57 @@ static int add_rights(const struct answer *answer, json_t *json)
 		bits |= location_policies(answer->model, location);
 		if (json_array_size(groups) == 0)
 			r = location_groups(answer->model, location, &names, &n);
-		for (size_t k = 0; k < n; k++)
-			json_array_append_new(groups, json_text(names[k]));
+		for (size_t k = 0; k < n && r >= 0; k++)
+			r = add(groups, json_text(names[k]));
 	}
-	for (unsigned bit = 0; 1u << bit <= bits; bit++)
+	for (unsigned bit = 0; 1u << bit <= bits && r >= 0; bit++)
 		if (bits & 1u << bit)
-			json_array_append_new(policies, json_string(policy_bit_name((enum policy_bit)(1u << bit))));
-	json_object_set_new(json, "policies", policies);
-	json_object_set_new(json, "groups", groups);
-	return r;
+			r = add(policies, json_string(policy_bit_name((enum policy_bit)(1u << bit))));
+	if (r < 0)
+		return r;
+	return json_object_set(json, "policies", policies) < 0 || json_object_set(json, "groups", groups) < 0 ?
+		       -ENOMEM :
+		       0;
 }
 
 static json_t *describe_service(const struct answer *answer)
 {
-	json_t *json = json_pack("{s:o, s:o, s:s, s:o, s:o, s:b}", "service", json_text(answer->service->name),
-				 "container", json_text(answer->service->container), "mode",
-				 answer->service->mode ? answer->service->mode : "", "networks",
-				 describe_networks(answer), "ports", describe_ports(answer), "entry",
-				 container_entry(answer->model, answer->container) != NULL);
+	_cleanup_json_ json_t *json = json_pack("{s:o, s:o, s:s, s:o, s:o, s:b}", "service",
+						json_text(answer->service->name), "container",
+						json_text(answer->service->container), "mode",
+						answer->service->mode ? answer->service->mode : "", "networks",
+						describe_networks(answer), "ports", describe_ports(answer), "entry",
+						container_entry(answer->model, answer->container) != NULL);
 
-	if (json && add_rights(answer, json) >= 0)
-		return json;
-	json_decref(json);
-	return NULL;
+	return json && add_rights(answer, json) >= 0 ? TAKE_PTR(json) : NULL;
+}
+
+static json_t *describe_services(struct answer *answer)
+{
+	_cleanup_json_ json_t *services = json_array();
+
+	for (size_t i = 0; i < answer->compose->n_services; i++) {
+		char id[64];
+
+		snprintf(id, sizeof(id), COMPOSE_ID "%zu", i);
+		answer->service = &answer->compose->services[i];
+		answer->container = inventory_container(answer->model->inventory, id);
+		if (answer->container && add(services, describe_service(answer)) < 0)
+			return NULL;
+	}
+	return TAKE_PTR(services);
 }
 
 static json_t *describe(const struct daemon *daemon, const struct model *model, const struct compose *compose)
 {
-	json_t *services = json_array(), *notes = texts(compose->notes, compose->n_notes, NOTES_MAX);
+	struct senders senders = { 0 };
+	struct answer answer = { .daemon = daemon, .model = model, .compose = compose, .senders = &senders };
+	json_t *services = senders_find(model, &senders) >= 0 ? describe_services(&answer) : NULL;
+	json_t *notes = texts(compose->notes, compose->n_notes, NOTES_MAX);
 
+	senders_clear(&senders);
 	if (compose->n_notes > NOTES_MAX)
 		sentence_add(notes, "and %zu more", compose->n_notes - NOTES_MAX);
-	for (size_t i = 0; i < compose->n_services; i++) {
-		struct answer answer = { daemon, model, compose, &compose->services[i], NULL };
-		char id[64];
-
-		snprintf(id, sizeof(id), COMPOSE_ID "%zu", i);
-		answer.container = inventory_container(model->inventory, id);
-		if (answer.container)
-			json_array_append_new(services, describe_service(&answer));
-	}
 	return json_pack("{s:o, s:b, s:o, s:o}", "project", json_text(compose->project), "active", daemon->active,
 			 "services", services, "notes", notes);
 }

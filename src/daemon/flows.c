@@ -14,13 +14,7 @@
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
 {
-	if (addr_is_loopback(addr))
-		return true;
-	for (size_t i = 0; i < inventory->n_interfaces; i++)
-		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
-			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
-				return true;
-	return false;
+	return addr_is_loopback(addr) || inventory_interface_with(inventory, addr);
 }
 
 /* The interface that leads to an address, "" without one. */

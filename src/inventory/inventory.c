@@ -387,6 +387,15 @@ struct interface *inventory_interface_named(const struct inventory *inventory, c
 	return NULL;
 }
 
+struct interface *inventory_interface_with(const struct inventory *inventory, const struct addr *addr)
+{
+	for (size_t i = 0; i < inventory->n_interfaces; i++)
+		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
+			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
+				return &inventory->interfaces[i];
+	return NULL;
+}
+
 struct network *inventory_network(const struct inventory *inventory, const char *id)
 {
 	struct network model = { .id = (char *)id };
@@ -394,6 +403,14 @@ struct network *inventory_network(const struct inventory *inventory, const char 
 
 	key_bytes(&key, id, strlen(id));
 	return kind_find(inventory, KIND_NETWORK, &model, &key);
+}
+
+struct network *inventory_network_named(const struct inventory *inventory, const char *name)
+{
+	for (size_t i = 0; i < inventory->n_networks; i++)
+		if (strcmp(inventory->networks[i].name, name) == 0)
+			return &inventory->networks[i];
+	return NULL;
 }
 
 struct container *inventory_container(const struct inventory *inventory, const char *id)

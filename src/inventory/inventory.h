@@ -129,7 +129,10 @@ struct inventory *inventory_copy(const struct inventory *inventory);
 /* Look-ups: NULL when it is not there. What they return is good until the next put or drop of the same kind. */
 struct interface *inventory_interface(const struct inventory *inventory, unsigned index);
 struct interface *inventory_interface_named(const struct inventory *inventory, const char *name);
+/* The one that has the address. */
+struct interface *inventory_interface_with(const struct inventory *inventory, const struct addr *addr);
 struct network *inventory_network(const struct inventory *inventory, const char *id);
+struct network *inventory_network_named(const struct inventory *inventory, const char *name);
 struct container *inventory_container(const struct inventory *inventory, const char *id);
 struct endpoint *inventory_endpoint(const struct inventory *inventory, const char *network, const struct addr *address);
 

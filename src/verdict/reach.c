@@ -48,26 +48,48 @@ static int look(struct search *search, const struct end *from, bool *ret)
 	return 0;
 }
 
-int port_reachers(const struct model *model, const struct location *container, const struct port_binding *port,
-		  struct lines *ret)
+int senders_find(const struct model *model, struct senders *ret)
+{
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+		struct end end, *slot;
+
+		/* the resolver is in one of the zones, and has their name */
+		if (!location->interface[0] || location->resolver || !location_end(model, location, &end))
+			continue;
+		slot = ARRAY_ADD(ret->ends, ret->n);
+		if (!slot) {
+			senders_clear(ret);
+			return -ENOMEM;
+		}
+		*slot = end;
+	}
+	return 0;
+}
+
+void senders_clear(struct senders *senders)
+{
+	free(senders->ends);
+	*senders = (struct senders){ 0 };
+}
+
+int port_reachers(const struct model *model, const struct senders *senders, const struct location *container,
+		  const struct port_binding *port, struct lines *ret)
 {
 	struct search search = { .model = model, .port = port };
 	int r = 0;
 
 	if (!location_end(model, container, &search.to))
 		return 0;
-	for (size_t i = 0; i < model->n_locations && r >= 0; i++) {
-		const struct location *location = &model->locations[i];
+	for (size_t i = 0; i < senders->n && r >= 0; i++) {
+		const struct end *from = &senders->ends[i];
 		bool accept = false;
-		struct end from;
 
-		/* the resolver is in one of the zones, and has their name */
-		if (!location->interface[0] || location->resolver ||
-		    strcmp(location->interface, container->interface) == 0 || !location_end(model, location, &from))
+		if (strcmp(from->location->interface, container->interface) == 0)
 			continue;
-		r = look(&search, &from, &accept);
+		r = look(&search, from, &accept);
 		if (r >= 0 && accept)
-			r = lines_add(ret, location_label(location));
+			r = lines_add(ret, location_label(from->location));
 	}
 	free(search.found);
 	lines_sort(ret);

@@ -74,15 +74,6 @@ static int add_endpoint(struct model *model, const struct endpoint *endpoint, co
 	return 0;
 }
 
-static bool is_local(const struct inventory *inventory, const struct addr *addr)
-{
-	for (size_t i = 0; i < inventory->n_interfaces; i++)
-		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
-			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
-				return true;
-	return false;
-}
-
 /* This machine: interface "". */
 static int add_host(struct model *model)
 {
@@ -105,7 +96,7 @@ static int add_host_resolver(struct model *model)
 	struct location *location;
 
 	model->resolver = model->inventory->resolver;
-	model->resolver_local = model->resolver.family && is_local(model->inventory, &model->resolver);
+	model->resolver_local = model->resolver.family && inventory_interface_with(model->inventory, &model->resolver);
 	if (!model->resolver_local)
 		return 0;
 	location = location_add(model, "", &(struct range){ model->resolver, model->resolver });

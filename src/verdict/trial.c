@@ -55,16 +55,6 @@ static bool is_nobody(const struct addr *addr)
 	return addr->bytes[0] == 0 || addr->bytes[0] == 0xff || addr_is_link_local(addr);
 }
 
-/* This machine's address on a network is none of the devices there. */
-static bool is_own(const struct model *model, const struct addr *addr)
-{
-	for (size_t i = 0; i < model->inventory->n_interfaces; i++)
-		for (size_t k = 0; k < model->inventory->interfaces[i].n_addresses; k++)
-			if (addr_compare(&model->inventory->interfaces[i].addresses[k].addr, addr) == 0)
-				return true;
-	return false;
-}
-
 /* Where rules of others are asked for as well, each published port is one of its own. */
 static uint32_t bindings_number(const struct container *container)
 {
@@ -126,7 +116,8 @@ bool location_end(const struct model *model, const struct location *location, st
 	if (addr_compare(&location->range.first, &location->range.last) != 0 &&
 	    addr_compare(&end.addr, &location->range.first) == 0)
 		addr_next(&end.addr); /* not the network's own */
-	while (location->interface[0] && is_own(model, &end.addr) && addr_next(&end.addr))
+	/* this machine's address on a network is none of the devices there */
+	while (location->interface[0] && inventory_interface_with(model->inventory, &end.addr) && addr_next(&end.addr))
 		;
 	if (is_nobody(&end.addr) || !range_contains(&location->range, &end.addr))
 		return false;
@@ -267,7 +258,7 @@ static int keep_trial(struct comparison *comparison, const struct trial *trial)
 }
 
 static int try_packet(struct comparison *comparison, const struct spot *from, const struct spot *to,
-		       const struct packet *packet, bool published)
+		      const struct packet *packet, bool published)
 {
 	struct trial trial = { .from = from->end, .to = to->end, .packet = *packet, .published = published };
 	struct decision before, after;
@@ -350,7 +341,7 @@ static int try_published(struct comparison *comparison, const struct spot *from,
 	return r;
 }
 
-static int try_pair( struct comparison *comparison, const struct spot *from, const struct spot *to)
+static int try_pair(struct comparison *comparison, const struct spot *from, const struct spot *to)
 {
 	struct port_range ports[PORTS_MAX] = { own_port(to) };
 	size_t n = 1;

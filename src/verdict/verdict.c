@@ -43,15 +43,6 @@ static bool is_kept(const struct model *model, const char *interface)
 	return !model->router && (role == ROLE_UPLINK || role == ROLE_OTHER);
 }
 
-static const struct interface *interface_with(const struct inventory *inventory, const struct addr *addr)
-{
-	for (size_t i = 0; i < inventory->n_interfaces; i++)
-		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++)
-			if (addr_compare(&inventory->interfaces[i].addresses[k].addr, addr) == 0)
-				return &inventory->interfaces[i];
-	return NULL;
-}
-
 static bool owns(const struct inventory *inventory, unsigned index, const struct addr *addr)
 {
 	const struct interface *interface = inventory_interface(inventory, index);
@@ -249,7 +240,7 @@ static bool is_answer(const struct packet *packet)
 /* Chain arrival: a broadcast belongs to its own link, and an address to its own interface: the strong host. */
 static bool arrival(const struct model *model, const struct packet *packet, struct decision *ret)
 {
-	const struct interface *owner = interface_with(model->inventory, &packet->dialled);
+	const struct interface *owner = inventory_interface_with(model->inventory, &packet->dialled);
 
 	if (packet->flow == FLOW_REPLY)
 		return false;

@@ -145,6 +145,16 @@ def test_for_a_person(stage, folder):
     assert "project other\n" in plan(stage, folder, "-p", "other").stdout
 
 
+def test_same_port_of_two_addresses(stage, folder):
+    """Each has its own: what reaches the one is not said of the other."""
+    stage.closed(POLICY)
+    with open(f"{folder}/docker-compose.yml", "w", encoding="ascii") as file:
+        file.write(f'services: {{web: {{image: lab, ports: ["127.0.0.1:18080:80", "{HOST4}:18080:80", "18080:80/udp"]}}}}\n')
+    _, services = answer(stage, folder)
+    ports = [(port["bind"], port["port"], port["to"]) for port in services["web"]["ports"]]
+    assert ports == [("127.0.0.1", "18080/tcp", []), (HOST4, "18080/tcp", ["upstream"]), ("", "18080/udp", [])]
+
+
 def test_what_is_wrong_is_refused(stage, folder):
     stage.closed()
     with open(f"{folder}/docker-compose.yml", "w", encoding="ascii") as file:

@@ -366,6 +366,7 @@ static char *who(const char *yaml, const char *policy, size_t i, char **ret_note
 	_cleanup_(compose_freep) struct compose *compose = NULL;
 	_cleanup_(model_freep) struct model *model = NULL;
 	const struct container *container;
+	struct senders senders = { 0 };
 	char *text = NULL, id[32];
 	struct error error = { 0 };
 	size_t size;
@@ -378,6 +379,7 @@ static char *who(const char *yaml, const char *policy, size_t i, char **ret_note
 	snprintf(id, sizeof(id), COMPOSE_ID "%zu", i);
 	container = inventory_container(inventory, id);
 	assert_non_null(container);
+	assert_int_equal(senders_find(model, &senders), 0);
 	for (size_t k = 0; k < container->n_ports; k++) {
 		struct lines reachers = { 0 };
 
@@ -385,13 +387,15 @@ static char *who(const char *yaml, const char *policy, size_t i, char **ret_note
 			continue;
 		for (size_t l = 0; l < model->n_locations; l++)
 			if (model->locations[l].container == container)
-				assert_int_equal(
-					port_reachers(model, &model->locations[l], &container->ports[k], &reachers), 0);
+				assert_int_equal(port_reachers(model, &senders, &model->locations[l],
+							       &container->ports[k], &reachers),
+						 0);
 		fprintf(out, "%s%u:", k ? "; " : "", container->ports[k].host_port);
 		for (size_t n = 0; n < reachers.n; n++)
 			fprintf(out, "%s %s", n ? "," : "", reachers.text[n]);
 		lines_clear(&reachers);
 	}
+	senders_clear(&senders);
 	fclose(out);
 	*ret_notes = strdup(compose->n_notes ? compose->notes[0] : "");
 	world_free(&world);
