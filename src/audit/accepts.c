@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -307,18 +308,36 @@ static void add_proof(struct audit *audit, size_t index, const struct passage *p
 	accept->beyond_services |= !passage->service;
 }
 
-/* Something else accepts the packet now: that is taken out too, until nothing does. */
-static int judge_further(struct audit *audit, size_t accept, const struct passage *passage, const struct seen *before,
+/* What is known of a packet before the rule is taken out, and after it. */
+struct trial {
+	struct seen before;
+	bool passed, elsewhere; /* elsewhere: another rule accepts it then */
+	size_t other; /* that one */
+};
+
+static void add_way(size_t *ways, size_t *n, size_t way)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (ways[i] == way)
+			return;
+	ways[(*n)++] = way;
+}
+
+/*
+ * Something else accepts the packet now: that is taken out too, until nothing does. What an earlier packet took out is
+ * not there any more, and is a way of this one all the same.
+ */
+static int judge_further(struct audit *audit, size_t accept, const struct passage *passage, const struct trial *trial,
 			 struct error *error)
 {
-	size_t ways[WAYS_MAX] = { accept }, n = 1;
+	size_t ways[WAYS_MAX] = { accept, trial->other }, n = 2, way;
 	const struct trace_step *step = NULL;
 	struct seen now;
 	bool passes = pass(audit, passage, &now);
 	int r = 0;
 
-	while (passes && r >= 0 && n < WAYS_MAX && (step = new_step(&now, before, &ways[n]))) {
-		n++;
+	while (passes && r >= 0 && n < WAYS_MAX && (step = new_step(&now, &trial->before, &way))) {
+		add_way(ways, &n, way);
 		r = twin_take_out(audit->twin, step, error);
 		passes = pass(audit, passage, &now);
 	}
@@ -327,17 +346,11 @@ static int judge_further(struct audit *audit, size_t accept, const struct passag
 	return r;
 }
 
-/* What is known of a packet before the rule is taken out, and after it. */
-struct trial {
-	struct seen before;
-	bool passed, elsewhere; /* elsewhere: another rule accepts it then */
-};
-
 /* The caller's twin is one of its own, and whole. */
 static int judge_all(struct audit *audit, size_t accept, struct trial *trials, struct error *error)
 {
 	const struct passage *passages = audit->accepts[accept].passages;
-	size_t n = audit->accepts[accept].n_passages, other;
+	size_t n = audit->accepts[accept].n_passages;
 	const struct trace_step *step = NULL;
 	struct seen now;
 	int r = 0;
@@ -355,11 +368,11 @@ static int judge_all(struct audit *audit, size_t accept, struct trial *trials, s
 		if (!pass(audit, &passages[i], &now))
 			add_proof(audit, accept, &passages[i]);
 		else
-			trials[i].elsewhere = new_step(&now, &trials[i].before, &other);
+			trials[i].elsewhere = new_step(&now, &trials[i].before, &trials[i].other);
 	}
 	for (size_t i = 0; i < n && r >= 0; i++)
 		if (trials[i].elsewhere)
-			r = judge_further(audit, accept, &passages[i], &trials[i].before, error);
+			r = judge_further(audit, accept, &passages[i], &trials[i], error);
 	return r;
 }
 
@@ -419,17 +432,23 @@ static void report(struct audit *audit, struct accept *accept)
 int accepts_judge(struct audit *audit, struct error *error)
 {
 	size_t n = audit->n_accepts < RULES_MAX ? audit->n_accepts : RULES_MAX;
-	int r = 0;
 
 	if (n < audit->n_accepts)
 		audit_note(audit, "%zu more rules of others accept packets of findings: what they do is not looked at",
 			   audit->n_accepts - n);
-	for (size_t i = 0; i < n && r >= 0; i++)
-		r = judge(audit, i, error);
-	for (size_t i = 0; i < audit->n_accepts && r >= 0; i++)
+	for (size_t i = 0; i < n; i++) {
+		int r = judge(audit, i, error);
+
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0) /* the other findings are true all the same */
+			audit_note(audit, "what the rule in chain %s (%.*s) does is not known: %s",
+				   audit->accepts[i].chain, RULE_SHOWN, audit->accepts[i].text, error->text);
+	}
+	for (size_t i = 0; i < audit->n_accepts; i++)
 		if (audit->accepts[i].packets)
 			report(audit, &audit->accepts[i]);
-	return r;
+	return 0;
 }
 
 void accepts_clear(struct audit *audit)
