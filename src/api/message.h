@@ -12,6 +12,9 @@
 /* JSON values in one request: what a line can make the reader allocate is bounded by this, not by its length alone. */
 #define API_VALUES_MAX 65536
 
+#define API_PROOF_SENTENCES_MAX 5 /* of the call "proved" */
+#define API_PROOF_SENTENCE_MAX 400 /* bytes */
+
 /*
  * Parses a request line: an object with a string "call". The result is the caller's.
  * -EINVAL: not JSON, no object, no call; -E2BIG: more than API_VALUES_MAX values.

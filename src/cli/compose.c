@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "cli/target.h"
@@ -31,7 +32,7 @@ static const char *find_variable(const char *name, void *data)
 		if (strcmp(environment->file[i].name, name) == 0)
 			value = environment->file[i].value;
 	if (value)
-		json_object_set_new(environment->used, name, json_string(value));
+		json_object_set_new(environment->used, name, json_text(value));
 	return json_object_get(environment->used, name) ? value : NULL;
 }
 
@@ -118,13 +119,6 @@ int compose_build(const struct command *command, json_t *request, struct error *
 	return r;
 }
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 /* "a, b and 3 more" */
 static void print_names(const json_t *list, size_t all)
 {
@@ -142,13 +136,13 @@ static void print_names(const json_t *list, size_t all)
 static void print_port(const json_t *port)
 {
 	const json_t *to = json_object_get(port, "to");
-	const char *number = text_of(port, "port"), *bind = text_of(port, "bind");
+	const char *number = json_text_of(port, "port"), *bind = json_text_of(port, "bind");
 
 	if (json_is_true(json_object_get(port, "chosen")))
 		printf("  a port that the engine chooses");
 	else
 		printf("  %s", number);
-	printf(" on %s -> %s: ", *bind ? bind : "every address", text_of(port, "target"));
+	printf(" on %s -> %s: ", *bind ? bind : "every address", json_text_of(port, "target"));
 	if (json_is_true(json_object_get(port, "host_only"))) {
 		printf("this machine only\n");
 		return;
@@ -159,7 +153,7 @@ static void print_port(const json_t *port)
 		print_names(to, (size_t)json_integer_value(json_object_get(port, "n")));
 	putchar('\n');
 	printf("    %s", json_is_true(json_object_get(port, "chosen")) ? "once it runs: " : "");
-	print_line(text_of(port, "line"));
+	print_line(json_text_of(port, "line"));
 }
 
 static void print_service(const json_t *service)
@@ -168,17 +162,17 @@ static void print_service(const json_t *service)
 	json_t *item;
 	size_t i;
 
-	print_text(stdout, text_of(service, "service"));
+	print_text(stdout, json_text_of(service, "service"));
 	printf(" (");
-	print_text(stdout, text_of(service, "container"));
+	print_text(stdout, json_text_of(service, "container"));
 	printf(")");
-	if (*text_of(service, "mode")) {
+	if (*json_text_of(service, "mode")) {
 		printf(" with network_mode ");
-		print_text(stdout, text_of(service, "mode"));
+		print_text(stdout, json_text_of(service, "mode"));
 	}
 	json_array_foreach((json_t *)networks, i, item) {
 		printf("%s", i ? ", " : " on ");
-		print_text(stdout, text_of(item, "name"));
+		print_text(stdout, json_text_of(item, "name"));
 		printf("%s", json_is_true(json_object_get(item, "internal")) ? " (internal)" : "");
 	}
 	putchar('\n');
@@ -201,7 +195,7 @@ void compose_show(const json_t *result)
 	size_t i;
 
 	printf("project ");
-	print_text(stdout, text_of(result, "project"));
+	print_text(stdout, json_text_of(result, "project"));
 	printf("%s\n", json_is_true(json_object_get(result, "active")) ?
 			       "" :
 			       "; spr is not up: nothing is closed, and this is what would be with it");

@@ -5,18 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "twin/frame.h"
 #include "twin/twin.h"
 
 /* The packet that sprd judged, sent into a twin of this machine. */
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
 
 static bool mac_parse(const char *text, uint8_t mac[6])
 {
@@ -29,13 +24,15 @@ static int frame_of(const struct twin *twin, const json_t *packet, unsigned inte
 {
 	struct frame frame = { .hop_limit = 64, .tcp_flags = FRAME_SYN, .from_mac = { 0x02, 0x53, 0, 0, 0, 1 } };
 
-	if (addr_parse(text_of(packet, "from"), &frame.from) < 0 || addr_parse(text_of(packet, "to"), &frame.to) < 0)
+	if (addr_parse(json_text_of(packet, "from"), &frame.from) < 0 ||
+	    addr_parse(json_text_of(packet, "to"), &frame.to) < 0)
 		return -EINVAL;
 	frame.proto = (uint8_t)json_integer_value(json_object_get(packet, "proto"));
 	frame.to_port = (uint16_t)json_integer_value(json_object_get(packet, "port"));
 	frame.icmp_type = (uint8_t)json_integer_value(json_object_get(packet, "icmp_type"));
-	mac_parse(text_of(packet, "from_mac"), frame.from_mac);
-	if (!mac_parse(text_of(packet, "to_mac"), frame.to_mac) && !twin_interface_mac(twin, interface, frame.to_mac))
+	mac_parse(json_text_of(packet, "from_mac"), frame.from_mac);
+	if (!mac_parse(json_text_of(packet, "to_mac"), frame.to_mac) &&
+	    !twin_interface_mac(twin, interface, frame.to_mac))
 		return -EINVAL;
 	*ret = frame;
 	return 0;
@@ -43,7 +40,7 @@ static int frame_of(const struct twin *twin, const json_t *packet, unsigned inte
 
 int packet_shoot(struct twin *twin, const json_t *packet, unsigned n, struct twin_result *ret, struct error *error)
 {
-	unsigned interface = if_nametoindex(text_of(packet, "in"));
+	unsigned interface = if_nametoindex(json_text_of(packet, "in"));
 	uint8_t buffer[FRAME_MAX];
 	struct frame frame;
 	int r = frame_of(twin, packet, interface, &frame);
@@ -53,7 +50,7 @@ int packet_shoot(struct twin *twin, const json_t *packet, unsigned n, struct twi
 		frame.from_port = (uint16_t)(40000 + n % 20000);
 		r = twin_shoot(twin, interface, buffer, frame_build(&frame, buffer), ret);
 	}
-	return r < 0 ? error_set(error, ENODEV, "nothing can be sent in at '%s' here", text_of(packet, "in")) : 0;
+	return r < 0 ? error_set(error, ENODEV, "nothing can be sent in at '%s' here", json_text_of(packet, "in")) : 0;
 }
 
 /* "it came to this machine", "it left by br-a, as 10.9.0.9 -> 172.20.0.2 port 80", or who took it. */
@@ -82,7 +79,7 @@ static json_t *notes_of(const struct twin *twin)
 	size_t n = twin_notes(twin, &notes);
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_string(notes[i]));
+		json_array_append_new(list, json_text(notes[i]));
 	return list;
 }
 
@@ -90,7 +87,7 @@ int explain_twin(const struct command *command, json_t *result, struct error *er
 {
 	static const struct twin_options as_it_is;
 	_cleanup_(twin_closep) struct twin *twin = NULL;
-	bool wanted = strcmp(text_of(result, "verdict"), "accept") == 0, passed;
+	bool wanted = strcmp(json_text_of(result, "verdict"), "accept") == 0, passed;
 	_cleanup_free_ char *said = NULL;
 	struct twin_result shot;
 	int r;

@@ -147,6 +147,18 @@ static char *array_cell(const json_t *array)
 	return TAKE_PTR(text);
 }
 
+const char *json_text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+json_int_t json_number_of(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
 char *json_cell(const json_t *value)
 {
 	switch (value ? json_typeof(value) : JSON_NULL) {

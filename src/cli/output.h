@@ -29,6 +29,10 @@ void print_section(const char *title, const json_t *list);
 /* "spr: " and a message to standard error. */
 void print_failure(const char *text);
 
+/* What an object has by that name: "" and 0 for nothing, and for what is something else. */
+const char *json_text_of(const json_t *object, const char *key);
+json_int_t json_number_of(const json_t *object, const char *key);
+
 /* A value as one text: the caller's to free; NULL without memory. */
 char *json_cell(const json_t *value);
 

@@ -5,21 +5,14 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 /* What to know before it is accepted. */
 static json_t *remark(const json_t *proposal)
 {
-	const char *refused = text_of(proposal, "refused"), *missing = text_of(proposal, "missing");
+	const char *refused = json_text_of(proposal, "refused"), *missing = json_text_of(proposal, "missing");
 
 	if (*refused)
 		return json_sprintf("cannot be accepted: %s", refused);
-	if (strcmp(missing, text_of(proposal, "what")) == 0)
+	if (strcmp(missing, json_text_of(proposal, "what")) == 0)
 		return json_string("");
 	return *missing ? json_sprintf("new: %s", missing) : json_string("less than it has now");
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "twin/twin.h"
@@ -22,16 +23,9 @@ struct plan {
 	size_t compared, agree, nowhere;
 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
-}
-
 static int put_text(json_t *object, const char *key, const char *text)
 {
-	return json_object_set_new(object, key, json_string(text));
+	return json_object_set_new(object, key, json_text(text));
 }
 
 /* What is another than policy says; who did it is known for drops only. */
@@ -50,7 +44,7 @@ static int add_difference(struct plan *plan, const json_t *item, const char *sid
 /* A packet that the kernel itself cannot deliver says nothing about rules. */
 static int judge(struct plan *plan, json_t *item, const char *side, const struct twin_result *shot)
 {
-	const char *wanted = text_of(item, side), *kernel = shot->end == TWIN_PASSED ? "accept" : "drop";
+	const char *wanted = json_text_of(item, side), *kernel = shot->end == TWIN_PASSED ? "accept" : "drop";
 	bool nowhere = shot->end == TWIN_KERNEL || shot->end == TWIN_DOWN;
 
 	if (!*wanted)
@@ -102,7 +96,7 @@ static void add_notes(struct plan *plan, const struct twin *twin)
 		json_array_foreach(plan->notes, i, note)
 			there = there || strcmp(json_string_value(note), notes[k]) == 0;
 		if (!there)
-			json_array_append_new(plan->notes, json_string(notes[k]));
+			json_array_append_new(plan->notes, json_text(notes[k]));
 	}
 }
 
@@ -179,7 +173,7 @@ int plan_twin(const struct command *command, json_t *result, struct error *error
 	if (!trial)
 		twin = unconfirmed("only root can make twins of this machine");
 	else if (json_object_get(trial, "why"))
-		twin = unconfirmed(text_of(trial, "why"));
+		twin = unconfirmed(json_text_of(trial, "why"));
 	else if (json_array_size(json_object_get(trial, "packets")) == 0)
 		twin = unconfirmed("there is no packet that it could be told by: who it is about is not here now");
 	else if ((r = try_both(trial, &twin, error)) == -ENOMEM)
@@ -191,24 +185,19 @@ int plan_twin(const struct command *command, json_t *result, struct error *error
 	return 0;
 }
 
-static json_int_t number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
-
 static void print_end(const json_t *item)
 {
-	print_text(stdout, text_of(item, "from"));
+	print_text(stdout, json_text_of(item, "from"));
 	printf(" -> ");
-	print_text(stdout, text_of(item, "to"));
+	print_text(stdout, json_text_of(item, "to"));
 	printf(": ");
-	print_text(stdout, text_of(item, "port"));
+	print_text(stdout, json_text_of(item, "port"));
 }
 
 static void print_difference(const json_t *difference)
 {
-	bool before = strcmp(text_of(difference, "when"), "before") == 0;
-	bool lets = strcmp(text_of(difference, "kernel"), "accept") == 0;
+	bool before = strcmp(json_text_of(difference, "when"), "before") == 0;
+	bool lets = strcmp(json_text_of(difference, "kernel"), "accept") == 0;
 
 	printf("%s: ", before ? "differs already" : "differs");
 	print_end(difference);
@@ -217,7 +206,7 @@ static void print_difference(const json_t *difference)
 		return;
 	}
 	printf(": policy opens it, and it is dropped by ");
-	print_line(text_of(difference, "where"));
+	print_line(json_text_of(difference, "where"));
 }
 
 /* What becomes another by the kernel alone: what `up` closes and `down` opens, that no policy spoke of. */
@@ -229,7 +218,8 @@ static void print_turned(const json_t *packets, const char *title, const char *f
 	json_array_foreach((json_t *)packets, i, item) {
 		if (!json_is_null(json_object_get(item, "before")) && !json_is_null(json_object_get(item, "after")))
 			continue;
-		if (strcmp(text_of(item, "kernel_before"), from) != 0 || strcmp(text_of(item, "kernel_after"), to) != 0)
+		if (strcmp(json_text_of(item, "kernel_before"), from) != 0 ||
+		    strcmp(json_text_of(item, "kernel_after"), to) != 0)
 			continue;
 		if (shown == SHOWN_MAX) {
 			more++;
@@ -248,16 +238,17 @@ static void print_count(const json_t *twin)
 {
 	bool all = json_is_true(json_object_get(twin, "confirmed"));
 	json_int_t packets = (json_int_t)json_array_size(json_object_get(twin, "packets"));
-	json_int_t found = number_of(twin, "found"), pairs = number_of(twin, "pairs"), of = number_of(twin, "of");
+	json_int_t found = json_number_of(twin, "found"), pairs = json_number_of(twin, "pairs"),
+		   of = json_number_of(twin, "of");
 
 	printf("%s in the twin: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT, all ? "confirmed" : "not confirmed",
-	       number_of(twin, "agree"), number_of(twin, "compared"));
+	       json_number_of(twin, "agree"), json_number_of(twin, "compared"));
 	if (packets < found || pairs < of)
 		printf(", of some packets for many: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
 		       " pairs, %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " packets",
 		       pairs, of, packets, found);
-	if (number_of(twin, "nowhere"))
-		printf("; %" JSON_INTEGER_FORMAT " the kernel has no way for", number_of(twin, "nowhere"));
+	if (json_number_of(twin, "nowhere"))
+		printf("; %" JSON_INTEGER_FORMAT " the kernel has no way for", json_number_of(twin, "nowhere"));
 	putchar('\n');
 }
 
@@ -272,7 +263,7 @@ void plan_show(const json_t *result)
 		return;
 	if (json_is_null(json_object_get(twin, "confirmed"))) {
 		printf("not confirmed in the twin: ");
-		print_line(text_of(twin, "why"));
+		print_line(json_text_of(twin, "why"));
 		return;
 	}
 	print_turned(packets, "closes", "accept", "drop");

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "api/client.h"
+#include "api/message.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 
@@ -24,20 +25,6 @@
 #define PROVE_SECONDS 300 /* no machine takes so long: something hangs */
 #define AGAIN_SECONDS 60 /* after one that could not be done */
 #define ROUNDS 3 /* when the rules change meanwhile */
-#define SENTENCES_MAX 5
-#define SENTENCE_MAX 400
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "?";
-}
-
-static json_int_t number_of(const json_t *object, const char *key)
-{
-	return json_integer_value(json_object_get(object, key));
-}
 
 static int ask(const char *socket, json_t *request, json_t **ret, struct error *error)
 {
@@ -52,12 +39,13 @@ static int ask(const char *socket, json_t *request, json_t **ret, struct error *
 
 static int add_sentence(json_t *list, const json_t *difference)
 {
-	char text[SENTENCE_MAX];
+	char text[API_PROOF_SENTENCE_MAX];
 
-	snprintf(text, sizeof(text), "policy: %s, kernel: %s: by %s, %s -> %s %s %lld", text_of(difference, "policy"),
-		 text_of(difference, "kernel"), text_of(difference, "in"), text_of(difference, "from"),
-		 text_of(difference, "to"), text_of(difference, "proto"), (long long)number_of(difference, "port"));
-	return json_array_append_new(list, json_string(text));
+	snprintf(text, sizeof(text), "policy: %s, kernel: %s: by %s, %s -> %s %s %lld",
+		 json_text_of(difference, "policy"), json_text_of(difference, "kernel"), json_text_of(difference, "in"),
+		 json_text_of(difference, "from"), json_text_of(difference, "to"), json_text_of(difference, "proto"),
+		 (long long)json_number_of(difference, "port"));
+	return json_array_append_new(list, json_text(text));
 }
 
 /* The call `proved` for what `prove` came to. */
@@ -68,8 +56,8 @@ static json_t *telling(const json_t *result)
 	size_t through = 0, i;
 
 	json_array_foreach((json_t *)differences, i, difference) {
-		through += strcmp(text_of(difference, "kernel"), "accept") == 0;
-		if (i < SENTENCES_MAX)
+		through += strcmp(json_text_of(difference, "kernel"), "accept") == 0;
+		if (i < API_PROOF_SENTENCES_MAX)
 			add_sentence(sentences, difference);
 	}
 	return json_pack("{s:s, s:O, s:O, s:O, s:O, s:O, s:O, s:I, s:I, s:o}", "call", "proved", "rules",
@@ -83,7 +71,7 @@ static json_t *telling(const json_t *result)
 /* 1: it is of the rules in force; 0: they have changed meanwhile. */
 static int tell(const char *socket, json_t *request, struct error *error)
 {
-	_cleanup_(json_decrefp) json_t *answer = NULL;
+	_cleanup_json_ json_t *answer = NULL;
 	int r = request ? ask(socket, request, &answer, error) : error_memory(error);
 
 	return r < 0 ? r : json_is_true(json_object_get(answer, "taken"));
@@ -91,7 +79,7 @@ static int tell(const char *socket, json_t *request, struct error *error)
 
 int prove_and_tell(const struct command *command, json_t *result, struct error *error)
 {
-	_cleanup_(json_decrefp) json_t *request = NULL;
+	_cleanup_json_ json_t *request = NULL;
 	struct error untold = { 0 };
 	int r = prove_twin(command, result, error);
 
@@ -106,9 +94,9 @@ int prove_and_tell(const struct command *command, json_t *result, struct error *
 /* Once, as `spr prove` does. 0: the rules have changed meanwhile. */
 static int prove_once(const struct command *command, struct error *error)
 {
-	_cleanup_(json_decrefp) json_t *request = json_pack("{s:s}", "call", "prove"), *result = NULL, *told = NULL;
+	_cleanup_json_ json_t *request = json_pack("{s:s}", "call", "prove"), *result = NULL, *told = NULL;
 	const char *socket = command->options[OPTION_SOCKET];
-	char why[SENTENCE_MAX];
+	char why[API_PROOF_SENTENCE_MAX];
 	int r = ask(socket, request, &result, error);
 
 	if (r < 0)
@@ -117,8 +105,8 @@ static int prove_once(const struct command *command, struct error *error)
 		told = telling(result);
 	} else {
 		snprintf(why, sizeof(why), "%.300s", error->text);
-		told = json_pack("{s:s, s:O, s:s}", "call", "proved", "rules", json_object_get(result, "rules"),
-				 "failed", why);
+		told = json_pack("{s:s, s:O, s:o}", "call", "proved", "rules", json_object_get(result, "rules"),
+				 "failed", json_text(why));
 	}
 	return tell(socket, told, error);
 }
@@ -191,7 +179,7 @@ static bool is_due(const json_t *proof)
 
 	if (!json_is_true(json_object_get(proof, "current")))
 		return true;
-	return json_is_string(json_object_get(last, "failed")) && number_of(last, "age") > AGAIN_SECONDS;
+	return json_is_string(json_object_get(last, "failed")) && json_number_of(last, "age") > AGAIN_SECONDS;
 }
 
 int status_prove(const struct command *command, json_t *result, struct error *error)
@@ -209,13 +197,13 @@ int status_prove(const struct command *command, json_t *result, struct error *er
 
 static void print_numbers(const json_t *last, const char *title)
 {
-	json_int_t differ = number_of(last, "lets_through") + number_of(last, "drops");
+	json_int_t differ = json_number_of(last, "lets_through") + json_number_of(last, "drops");
 
-	printf("%-11s%s%" JSON_INTEGER_FORMAT " s ago: ", "proved", title, number_of(last, "age"));
-	if (number_of(last, "pairs") < number_of(last, "of"))
-		printf("%" JSON_INTEGER_FORMAT " of ", number_of(last, "pairs"));
-	printf("%" JSON_INTEGER_FORMAT " pairs, %" JSON_INTEGER_FORMAT " differ%s\n", number_of(last, "of"), differ,
-	       differ ? ": see spr prove" : "");
+	printf("%-11s%s%" JSON_INTEGER_FORMAT " s ago: ", "proved", title, json_number_of(last, "age"));
+	if (json_number_of(last, "pairs") < json_number_of(last, "of"))
+		printf("%" JSON_INTEGER_FORMAT " of ", json_number_of(last, "pairs"));
+	printf("%" JSON_INTEGER_FORMAT " pairs, %" JSON_INTEGER_FORMAT " differ%s\n", json_number_of(last, "of"),
+	       differ, differ ? ": see spr prove" : "");
 }
 
 void proof_show(const json_t *proof)
@@ -229,7 +217,7 @@ void proof_show(const json_t *proof)
 		       json_is_true(json_object_get(proof, "running")) ? ", being proved" : "");
 	} else if (json_is_string(json_object_get(last, "failed"))) {
 		printf("%-11scannot be: ", "proved");
-		print_line(text_of(last, "failed"));
+		print_line(json_text_of(last, "failed"));
 	} else {
 		print_numbers(last, "");
 	}
@@ -244,7 +232,7 @@ enum status status_status(const json_t *result)
 
 	if (!json_is_true(json_object_get(proof, "current")))
 		return STATUS_DONE;
-	if (number_of(last, "lets_through"))
+	if (json_number_of(last, "lets_through"))
 		return STATUS_CRITICAL;
-	return number_of(last, "drops") ? STATUS_WARNING : STATUS_DONE;
+	return json_number_of(last, "drops") ? STATUS_WARNING : STATUS_DONE;
 }

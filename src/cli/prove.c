@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "policy/policy.h"
@@ -18,13 +19,6 @@ struct proof {
 	size_t packets, passed, nowhere;
 };
 
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "?";
-}
-
 static int add_difference(struct proof *proof, const json_t *packet, const struct twin_result *result, bool passed)
 {
 	_cleanup_free_ char *end = twin_say_end(proof->twin, result);
@@ -33,12 +27,12 @@ static int add_difference(struct proof *proof, const json_t *packet, const struc
 
 	if (!end)
 		return -1;
-	difference = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "in", text_of(packet, "in"), "from",
-			       text_of(packet, "from"), "to", text_of(packet, "to"), "proto",
+	difference = json_pack("{s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:s}", "in", json_text_of(packet, "in"), "from",
+			       json_text_of(packet, "from"), "to", json_text_of(packet, "to"), "proto",
 			       proto_name((uint8_t)json_integer_value(json_object_get(packet, "proto")), proto), "port",
 			       json_integer_value(json_object_get(packet, "port")), "policy",
 			       passed ? "drop" : "accept", "kernel", passed ? "accept" : "drop", "where",
-			       passed ? text_of(packet, "reason") : end);
+			       passed ? json_text_of(packet, "reason") : end);
 	return json_array_append_new(proof->differences, difference);
 }
 
@@ -78,7 +72,7 @@ static int put_result(const struct proof *proof, double seconds, json_t *result)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, json_string(notes[i]));
+		json_array_append_new(list, json_text(notes[i]));
 	return json_object_set(result, "differences", proof->differences) < 0 ||
 			       json_object_set_new(result, "notes", list) < 0 ||
 			       json_object_set_new(result, "packets", json_integer((json_int_t)proof->packets)) < 0 ||
@@ -115,11 +109,6 @@ int prove_twin(const struct command *command, json_t *result, struct error *erro
 	return put_result(&proof, seconds_since(&start), result) < 0 ? error_memory(error) : 0;
 }
 
-static json_int_t number_of(const json_t *result, const char *key)
-{
-	return json_integer_value(json_object_get(result, key));
-}
-
 void prove_show(const struct command *command, const json_t *result)
 {
 	const json_t *differences = json_object_get(result, "differences");
@@ -127,10 +116,11 @@ void prove_show(const struct command *command, const json_t *result)
 	size_t i;
 
 	json_array_foreach(differences, i, one) {
-		printf("policy: %s, kernel: %s: by %s, %s -> %s %s %" JSON_INTEGER_FORMAT " (", text_of(one, "policy"),
-		       text_of(one, "kernel"), text_of(one, "in"), text_of(one, "from"), text_of(one, "to"),
-		       text_of(one, "proto"), number_of(one, "port"));
-		print_text(stdout, text_of(one, "where"));
+		printf("policy: %s, kernel: %s: by %s, %s -> %s %s %" JSON_INTEGER_FORMAT " (",
+		       json_text_of(one, "policy"), json_text_of(one, "kernel"), json_text_of(one, "in"),
+		       json_text_of(one, "from"), json_text_of(one, "to"), json_text_of(one, "proto"),
+		       json_number_of(one, "port"));
+		print_text(stdout, json_text_of(one, "where"));
 		printf(")\n");
 	}
 	print_list("not as on the machine", json_object_get(result, "notes"));
@@ -138,8 +128,8 @@ void prove_show(const struct command *command, const json_t *result)
 		printf("note: the rules changed meanwhile: say it again\n");
 	printf("%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " pairs, %" JSON_INTEGER_FORMAT
 	       " packets, %" JSON_INTEGER_FORMAT " came through, %zu differ, %.1f s\n",
-	       number_of(result, "pairs"), number_of(result, "of"), number_of(result, "packets"),
-	       number_of(result, "passed"), json_array_size(differences),
+	       json_number_of(result, "pairs"), json_number_of(result, "of"), json_number_of(result, "packets"),
+	       json_number_of(result, "passed"), json_array_size(differences),
 	       json_real_value(json_object_get(result, "seconds")));
 }
 
@@ -151,7 +141,7 @@ enum status prove_status(const json_t *result)
 	size_t i;
 
 	json_array_foreach(json_object_get(result, "differences"), i, one) {
-		if (strcmp(text_of(one, "kernel"), "accept") == 0)
+		if (strcmp(json_text_of(one, "kernel"), "accept") == 0)
 			return STATUS_CRITICAL;
 		status = STATUS_WARNING;
 	}

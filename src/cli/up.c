@@ -104,7 +104,7 @@ static void print_engine(const json_t *engine)
 		return;
 	}
 	if (!name || !version || !state || !socket ||
-	    asprintf(&text, "%s %s, %s (%s)", name, version, state, socket) < 0)
+	    asprintf(&text, "%s%s%s, %s (%s)", name, *version ? " " : "", version, state, socket) < 0)
 		return;
 	printf("%-11s", "engine");
 	print_line(text);

@@ -153,7 +153,8 @@ CALL(call_down)
 		sentence_add(did, "the policy is kept in %s for the next `spr up`", store_policy_path(daemon->store));
 	}
 	*ret_result = json_pack("{s:b, s:O, s:b}", "changed", was_active && !dry, "did", did, "dry_run", dry);
-	if (dry && was_active && argument_flag(arguments, "trial"))
-		json_object_set_new(*ret_result, "trial", trial_json(daemon, daemon->model, NULL));
+	if (dry && was_active && argument_flag(arguments, "trial") &&
+	    json_object_set_new(*ret_result, "trial", trial_json(daemon, daemon->model, NULL)) < 0)
+		return error_memory(error);
 	return *ret_result ? 0 : error_set(error, ENOMEM, "it is down; there is not enough memory for the answer");
 }

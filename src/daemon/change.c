@@ -346,9 +346,10 @@ static int compare(struct change *change, json_t *arguments, bool *ret_changed, 
 	changes_clear(&changes);
 	if (!change->result)
 		return error_memory(error);
-	if (argument_flag(arguments, "dry_run") && argument_flag(arguments, "trial") && (changed || change->activate))
-		json_object_set_new(change->result, "trial",
-				    trial_json(daemon, change->activate ? NULL : daemon->model, model));
+	if (argument_flag(arguments, "dry_run") && argument_flag(arguments, "trial") && (changed || change->activate) &&
+	    json_object_set_new(change->result, "trial",
+				trial_json(daemon, change->activate ? NULL : daemon->model, model)) < 0)
+		return error_memory(error);
 	review_absent(model, json_object_get(change->result, "notes"));
 	if (!daemon->active && !change->activate)
 		sentence_add(json_object_get(change->result, "notes"),

@@ -213,8 +213,8 @@ static int take_away(struct daemon *daemon, struct error *error)
 int daemon_repair(struct daemon *daemon, bool others, struct error *error)
 {
 	struct error difference = { 0 };
-	bool changed, found;
-	int r;
+	bool changed;
+	int r, found;
 
 	daemon->repair = false;
 	if (!daemon->active)
@@ -223,16 +223,18 @@ int daemon_repair(struct daemon *daemon, bool others, struct error *error)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);
-	found = nft_compare(daemon->nft, daemon->ruleset, &difference) < 0;
-	if (!found && !others)
+	found = nft_compare(daemon->nft, daemon->ruleset, &difference);
+	if (found >= 0 && !others)
 		return 0;
 	/* Also where it is put right already: others may have opened something and closed it again. */
 	ruleset_renew(daemon->ruleset, ++daemon->epoch);
 	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
 	note_problem(daemon, r, error);
-	if (r >= 0 && found)
-		log_warning("repair", "another program changed the tables of spr: put right");
-	if (r >= 0 && changed)
+	if (r >= 0 && found == -ENOTUNIQ)
+		log_warning("repair", "another program changed the tables of spr (%s): put right", difference.text);
+	else if (r >= 0 && found < 0)
+		log_warning("repair", "%s: the tables of spr are written anew", difference.text);
+	if (r >= 0)
 		proof_outdate(daemon);
 	return r;
 }

@@ -12,8 +12,6 @@
  */
 
 #define COUNT_MAX 100000000
-#define SENTENCES_MAX 5
-#define SENTENCE_MAX 400
 
 struct result {
 	int64_t rules; /* 0: nothing was told yet */
@@ -145,9 +143,9 @@ static int read_counts(json_t *arguments, json_t **ret, struct error *error)
 
 static int check_sentence(const json_t *json, struct error *error)
 {
-	if (json_is_string(json) && json_string_length(json) <= SENTENCE_MAX)
+	if (json_is_string(json) && json_string_length(json) <= API_PROOF_SENTENCE_MAX)
 		return 0;
-	return error_set(error, EINVAL, "a sentence has to be a text of at most %d bytes", SENTENCE_MAX);
+	return error_set(error, EINVAL, "a sentence has to be a text of at most %d bytes", API_PROOF_SENTENCE_MAX);
 }
 
 static int read_sentences(json_t *arguments, json_t **ret, struct error *error)
@@ -156,8 +154,9 @@ static int read_sentences(json_t *arguments, json_t **ret, struct error *error)
 	size_t i;
 	int r = 0;
 
-	if (!json_is_array(list) || json_array_size(list) > SENTENCES_MAX)
-		return error_set(error, EINVAL, "\"sentences\" has to be a list of at most %d", SENTENCES_MAX);
+	if (!json_is_array(list) || json_array_size(list) > API_PROOF_SENTENCES_MAX)
+		return error_set(error, EINVAL, "\"sentences\" has to be a list of at most %d",
+				 API_PROOF_SENTENCES_MAX);
 	json_array_foreach(list, i, sentence) {
 		r = check_sentence(sentence, error);
 		if (r < 0)

@@ -20,7 +20,7 @@ static json_t *interfaces_with(const struct model *model, enum role role)
 
 	for (size_t i = 0; i < model->n_roles; i++)
 		if (model->roles[i].role == role)
-			json_array_append_new(list, json_string(model->roles[i].interface->name));
+			json_array_append_new(list, json_text(model->roles[i].interface->name));
 	return list;
 }
 

@@ -196,7 +196,8 @@ CALL(call_up)
 	}
 	*ret_result = describe_state(daemon, false);
 	json_object_set_new(*ret_result, "dry_run", json_boolean(dry));
-	if (json_object_get(reviewed, "trial"))
-		json_object_set(*ret_result, "trial", json_object_get(reviewed, "trial"));
+	if (json_object_get(reviewed, "trial") &&
+	    json_object_set(*ret_result, "trial", json_object_get(reviewed, "trial")) < 0)
+		return error_memory(error);
 	return *ret_result ? 0 : error_set(error, ENOMEM, "it is up; there is not enough memory for the answer");
 }
