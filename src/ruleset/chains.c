@@ -14,12 +14,13 @@
  *
  *   guard    prerouting -310  who sent it: loopback, source routes, reverse path, a container's bridge and address
  *   arrival  prerouting -150  strong host: only at the address of the interface it came in by
- *   forward  forward -10      judged by class, every packet of the side that opened the flow
+ *   forward  forward -10      judged by class, what the opener sends and what comes back, by what is granted now
  *   input    input -10        the same for this machine and for what the engine's proxy publishes on it
  *   leave    postrouting -310 local users; the accept bit is cleared
  *   source-ports  at postrouting 90, before Docker's NAT: source ports clear of the services of this machine
  *
- * meta priority carries a class number inside our own chains only, and is what it was when a packet leaves them.
+ * meta priority carries a class number inside our own chains only, and is what it was when a packet leaves them. The accept
+ * bit says there that a packet comes back, from who answers to who opened the flow.
  */
 
 #define PRIORITY_GUARD -310
@@ -37,6 +38,7 @@
 #define NO_SYN_MASK 0x17 /* fin, syn, rst, ack */
 #define SYN 0x02
 #define DIALLED(set, address) PRIORITY_MAP(set, OIFNAME, address, L4PROTO, TH_DPORT, CT_PROTO_DST)
+#define DIALLED_BACK(set, address) PRIORITY_MAP(set, IIFNAME, address, L4PROTO, TH_SPORT, CT_PROTO_DST)
 #define CT_INVALID 1
 #define CT_ESTABLISHED 2
 #define CT_RELATED 4
@@ -138,7 +140,12 @@ static const struct chain_text {
 	{ "forward-judge", { IPV6, PROTO(IPPROTO_ICMPV6), JUMP("forward-icmpv6") } },
 	{ "forward-judge", { GOTO("judge") } },
 
-	/* the bit is ours: whoever set it before us */
+	/* what comes back is judged as what it answers */
+	{ "forward-back", { IN("kept", IIFNAME), IN("kept", OIFNAME), GOTO("left-alone") } },
+	{ "forward-back", { IN("alike", IIFNAME, OIFNAME), GOTO("left-alone") } },
+	{ "forward-back", { SET_MARK, JUMP("destination") } },
+	{ "forward-back", { GOTO("judge-class") } },
+
 	{ "left-alone", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } },
 	{ "left-alone", { ACCEPT } },
 
@@ -187,6 +194,7 @@ static const struct chain_text {
 	  { PROTO(IPPROTO_ICMPV6), IPV6, IS(IP6_HOPLIMIT, 255), IS(ICMPV6_TYPE, ND_ROUTER_SOLICIT), ACCEPT } },
 	{ "input-lan", { PROTO(IPPROTO_IGMP), ACCEPT } },
 
+	{ "judge", { BITS(MARK, ACCEPT_BIT), CLEAR_MARK } }, /* whoever set it before us */
 	/* the other side of a flow that was ended would open it again: its packets are original ones now */
 	{ "judge",
 	  { IPV4, IN(SET_ENDED4, IP_SADDR, IP_DADDR, L4PROTO, TH_SPORT),
@@ -214,12 +222,16 @@ static const struct chain_text {
 	{ "source", { IPV6, PRIORITY_MAP("id6", IIFNAME, IP6_SADDR), RETURN } },
 	{ "source", { VMAP("sources", IIFNAME) } },
 
-	/* the class of who it is for */
-	{ "target", { SET_PRIORITY(NONE) } },
+	/* the class of who gets it */
+	{ "destination", { SET_PRIORITY(NONE) } },
+	{ "destination", { IPV4, PRIORITY_MAP("id4", OIFNAME, IP_DADDR), RETURN } },
+	{ "destination", { IPV6, PRIORITY_MAP("id6", OIFNAME, IP6_DADDR), RETURN } },
+	{ "destination", { VMAP("targets", OIFNAME) } },
+
+	/* the class of who the flow is for: of what comes back, who sent it */
 	{ "target", { IS(OIF, 0), GOTO("target-host") } },
-	{ "target", { IPV4, PRIORITY_MAP("id4", OIFNAME, IP_DADDR), RETURN } },
-	{ "target", { IPV6, PRIORITY_MAP("id6", OIFNAME, IP6_DADDR), RETURN } },
-	{ "target", { VMAP("targets", OIFNAME) } },
+	{ "target", { BACK, GOTO("source") } },
+	{ "target", { GOTO("destination") } },
 
 	{ "target-host", { JUMP("front") } },
 	{ "target-host", { NOT(PRIORITY, NONE), RETURN } },
@@ -238,6 +250,7 @@ static const struct chain_text {
 	 * somebody else's NAT is nobody's right. A rule for each protocol, since nft knows what a port is only where it
 	 * has read the protocol.
 	 */
+	{ "dialled", { BACK, GOTO("dialled-back") } },
 	{ "dialled", { IPV4, PROTO(IPPROTO_TCP), DIALLED("dialled4", IP_DADDR), RETURN } },
 	{ "dialled", { IPV6, PROTO(IPPROTO_TCP), DIALLED("dialled6", IP6_DADDR), RETURN } },
 	{ "dialled", { IPV4, PROTO(IPPROTO_UDP), DIALLED("dialled4", IP_DADDR), RETURN } },
@@ -245,9 +258,19 @@ static const struct chain_text {
 	{ "dialled", { IPV4, PROTO(IPPROTO_SCTP), DIALLED("dialled4", IP_DADDR), RETURN } },
 	{ "dialled", { IPV6, PROTO(IPPROTO_SCTP), DIALLED("dialled6", IP6_DADDR), RETURN } },
 
+	{ "dialled-back", { IPV4, PROTO(IPPROTO_TCP), DIALLED_BACK("dialled4", IP_SADDR), RETURN } },
+	{ "dialled-back", { IPV6, PROTO(IPPROTO_TCP), DIALLED_BACK("dialled6", IP6_SADDR), RETURN } },
+	{ "dialled-back", { IPV4, PROTO(IPPROTO_UDP), DIALLED_BACK("dialled4", IP_SADDR), RETURN } },
+	{ "dialled-back", { IPV6, PROTO(IPPROTO_UDP), DIALLED_BACK("dialled6", IP6_SADDR), RETURN } },
+	{ "dialled-back", { IPV4, PROTO(IPPROTO_SCTP), DIALLED_BACK("dialled4", IP_SADDR), RETURN } },
+	{ "dialled-back", { IPV6, PROTO(IPPROTO_SCTP), DIALLED_BACK("dialled6", IP6_SADDR), RETURN } },
+
 	/* to where everything may be opened but port 53, which is the resolver's */
-	{ "zone", { IN("dns_protos", L4PROTO), NOT(TH_DPORT, 53), GOTO("accepted") } },
 	{ "zone", { NOT_IN("dns_protos", L4PROTO), GOTO("accepted") } },
+	{ "zone", { BACK, GOTO("zone-back") } },
+	{ "zone", { NOT(TH_DPORT, 53), GOTO("accepted") } },
+
+	{ "zone-back", { NOT(TH_SPORT, 53), GOTO("accepted") } },
 
 	{ "let-through", { SET_MARK, ACCEPT } },
 
@@ -285,6 +308,8 @@ static const struct {
 	{ "arrival-local", HOOK_NONE, 0, false },
 	{ "errors", HOOK_NONE, 0, false },
 	{ "forward-known", HOOK_NONE, 0, false },
+	{ "forward-known-back", HOOK_NONE, 0, false },
+	{ "forward-back", HOOK_NONE, 0, false },
 	{ "forward-judge", HOOK_NONE, 0, false },
 	{ "forward-errors", HOOK_NONE, 0, false },
 	{ "forward-icmpv6", HOOK_NONE, 0, false },
@@ -295,11 +320,14 @@ static const struct {
 	{ "judge-first", HOOK_NONE, 0, false },
 	{ "judge-class", HOOK_NONE, 0, false },
 	{ "source", HOOK_NONE, 0, false },
+	{ "destination", HOOK_NONE, 0, false },
 	{ "target", HOOK_NONE, 0, false },
 	{ "target-host", HOOK_NONE, 0, false },
 	{ "front", HOOK_NONE, 0, false },
 	{ "dialled", HOOK_NONE, 0, false },
+	{ "dialled-back", HOOK_NONE, 0, false },
 	{ "zone", HOOK_NONE, 0, false },
+	{ "zone-back", HOOK_NONE, 0, false },
 	{ "accepted", HOOK_NONE, 0, false },
 	{ "count", HOOK_NONE, 0, false },
 	{ "left-alone", HOOK_NONE, 0, false },
@@ -341,6 +369,12 @@ static int add_log(struct ruleset *ruleset, const char *chain, const char *prefi
 	return r;
 }
 
+static bool is_of_judge(enum reason reason)
+{
+	return reason == REASON_UNKNOWN_SOURCE || reason == REASON_UNKNOWN_TARGET || reason == REASON_BLOCKED ||
+	       reason == REASON_NO_GRANT;
+}
+
 /* A chain for each reason: log within limits, count, drop. */
 static int add_drops(struct ruleset *ruleset, const struct compile_options *options)
 {
@@ -351,6 +385,10 @@ static int add_drops(struct ruleset *ruleset, const struct compile_options *opti
 		int r;
 
 		if (!name || !prefix || !ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false))
+			return -ENOMEM;
+		/* what comes back was let through once */
+		if (is_of_judge((enum reason)i) &&
+		    add(ruleset, name, RULE(BITS(CT_STATE, CT_ESTABLISHED), BACK, GOTO("drop-ended"))) < 0)
 			return -ENOMEM;
 		r = options->log_all ? add(ruleset, name, RULE(LOG(prefix))) : add_log(ruleset, name, prefix);
 		if (r < 0 || add(ruleset, name, RULE(COUNTER, DROP)) < 0)
@@ -412,30 +450,41 @@ static int add_local_users(struct ruleset *ruleset, const struct model *model)
  * A connection that was judged and let through is known for a minute, or until anything is taken away: the set's name
  * is another one then, in the same transaction. What a packet adds by the rules from before goes into the old set.
  * TCP and UDP only: what connection tracking knows no ports of is one connection for all of them, and behind an IPv6
- * authentication header it sees another protocol than nft.
+ * authentication header it sees another protocol than nft. What comes back has the interfaces the other way round.
  */
 static int add_passed(struct ruleset *ruleset, const struct compile_options *options)
 {
 	static const enum field key[] = { FIELD_CT_ID, FIELD_IIFNAME, FIELD_OIFNAME };
-	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 	const char *name = ruleset_string(ruleset, PASSED_NAME, options->epoch);
+	const struct {
+		const char *chain;
+		struct stmt stmts[STMTS_MAX];
+	} rules[] = {
+		{ "forward-known", { IS(CT_DIRECTION, CT_REPLY), GOTO("forward-known-back") } },
+		{ "forward-known", { PROTO(IPPROTO_TCP), IN(name, CT_ID, IIFNAME, OIFNAME), GOTO("let-through") } },
+		{ "forward-known", { PROTO(IPPROTO_UDP), IN(name, CT_ID, IIFNAME, OIFNAME), GOTO("let-through") } },
+		{ "forward-known", { GOTO("forward-judge") } },
+		{ "forward-known-back",
+		  { PROTO(IPPROTO_TCP), IN(name, CT_ID, OIFNAME, IIFNAME), GOTO("let-through") } },
+		{ "forward-known-back",
+		  { PROTO(IPPROTO_UDP), IN(name, CT_ID, OIFNAME, IIFNAME), GOTO("let-through") } },
+		{ "forward-known-back", { GOTO("forward-back") } },
+		{ "accepted",
+		  { BITS(CT_STATE, CT_ESTABLISHED), NOT(OIF, 0), IN("dns_protos", L4PROTO), NOT_BACK,
+		    RENEW(name, PASSED_SECONDS, CT_ID, IIFNAME, OIFNAME) } },
+		{ "accepted",
+		  { BACK, IN("dns_protos", L4PROTO), RENEW(name, PASSED_SECONDS, CT_ID, OIFNAME, IIFNAME) } },
+	};
 	struct set *set = name ? ruleset_add_set(ruleset, name, DATA_NONE, key, ELEMENTSOF(key)) : NULL;
+	int r = 0;
 
 	if (!set)
 		return -ENOMEM;
 	set->dynamic = set->timeout = true;
 	set->size = PASSED_MAX;
-	if (add(ruleset, "forward-known", RULE(IS(CT_DIRECTION, CT_REPLY), GOTO("let-through"))) < 0)
-		return -ENOMEM;
-	for (size_t i = 0; i < ELEMENTSOF(protos); i++)
-		if (add(ruleset, "forward-known",
-			RULE(PROTO(protos[i]), IN(name, CT_ID, IIFNAME, OIFNAME), GOTO("let-through"))) < 0)
-			return -ENOMEM;
-	if (add(ruleset, "forward-known", RULE(GOTO("forward-judge"))) < 0)
-		return -ENOMEM;
-	return add(ruleset, "accepted",
-		   RULE(BITS(CT_STATE, CT_ESTABLISHED), NOT(OIF, 0), IN("dns_protos", L4PROTO),
-			RENEW(name, PASSED_SECONDS, CT_ID, IIFNAME, OIFNAME)));
+	for (size_t i = 0; i < ELEMENTSOF(rules) && r >= 0; i++)
+		r = add(ruleset, rules[i].chain, rules[i].stmts);
+	return r;
 }
 
 /* What depends on a number of this machine: the limit of flows, and the class of the machine itself. */

@@ -112,7 +112,10 @@ static int add_list(struct ruleset *ruleset, struct chain *chain, const struct c
 	case LIST_PROTOS:
 		return chain_add_rule(chain, RULE(IN(name, PRIORITY, L4PROTO), GOTO(verdict)));
 	default:
-		return chain_add_rule(chain, RULE(IN(name, PRIORITY, L4PROTO, TH_DPORT), GOTO(verdict)));
+		/* of what comes back, the port that the flow is for is the one it comes from */
+		if (chain_add_rule(chain, RULE(NOT_BACK, IN(name, PRIORITY, L4PROTO, TH_DPORT), GOTO(verdict))) < 0)
+			return -ENOMEM;
+		return chain_add_rule(chain, RULE(BACK, IN(name, PRIORITY, L4PROTO, TH_SPORT), GOTO(verdict)));
 	}
 }
 

@@ -35,6 +35,8 @@
 #define LINK_LOCAL6(field) COMPARE(field, .bytes = { 0xfe, 0x80 }, .n_bytes = 16, .prefix = 10)
 #define IPV4 IS(NFPROTO, 2)
 #define IPV6 IS(NFPROTO, 10)
+#define BACK BITS(MARK, ACCEPT_BIT) /* it answers, or else somebody set our bit */
+#define NOT_BACK MASKED(MARK, ACCEPT_BIT, 0)
 #define PROTO(number) IS(L4PROTO, number)
 
 #define IN(set, ...) { .kind = STMT_IN, .name = (set), FIELDS(__VA_ARGS__) }

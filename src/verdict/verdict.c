@@ -369,16 +369,39 @@ static bool is_bridge(const struct model *model, const char *name)
 	return interface && strcmp(interface->kind, "bridge") == 0 && role != ROLE_NONE && role != ROLE_CONTAINER;
 }
 
+/* Chains forward-back and from-N: what comes back is judged as what it answers, by what is granted now. */
+static bool forward_back(const struct model *model, const struct packet *packet, struct decision *ret)
+{
+	const struct packet opener = {
+		.in = packet->out,
+		.out = packet->in,
+		.from = packet->to,
+		.dialled = packet->opened,
+		.to = packet->from,
+		.proto = packet->proto,
+		.from_port = packet->to_port,
+		.dialled_port = packet->opened_port,
+		.to_port = packet->from_port,
+		.flow = FLOW_ORIGINAL,
+	};
+
+	ret->from = model_location(model, opener.in, &opener.from);
+	judge(model, &opener, ret);
+	return ret->accept ? true : drop(ret, REASON_ENDED);
+}
+
 static bool forward(const struct model *model, const struct packet *packet, struct decision *ret)
 {
 	bool same = strcmp(packet->in, packet->out) == 0;
 
-	if (is_answer(packet))
+	if (packet->flow == FLOW_ERROR && is_answer(packet))
 		return pass(ret);
 	if (is_kept(model, packet->in) && is_kept(model, packet->out))
 		return leave_alone(ret);
 	if (same && is_bridge(model, packet->in))
 		return leave_alone(ret);
+	if (packet->flow == FLOW_REPLY)
+		return forward_back(model, packet, ret);
 	if (same && packet->from.family == AF_INET6 && packet->proto == IPPROTO_ICMPV6 && may_talk(model, packet->in) &&
 	    ONE_OF(packet->icmp_type, 130, 131, 132, 135, 136, 143))
 		return pass(ret);

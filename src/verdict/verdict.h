@@ -28,6 +28,9 @@ struct packet {
 	uint8_t tcp_flags;
 	bool source_routed;
 	enum flow_state flow;
+	/* of FLOW_REPLY: what the flow's first packet dialled */
+	struct addr opened;
+	uint16_t opened_port;
 };
 
 struct decision {

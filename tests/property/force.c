@@ -18,6 +18,7 @@ static const char *const faults[] = {
 	[FAULT_EPOCH] = "epoch", /* what was let through is known although something was taken away */
 	[FAULT_BLOCK] = "block", /* verdict() forgets that blocks are there */
 	[FAULT_REVOKE] = "revoke", /* verdict() lets flows go on that policy does not allow any more */
+	[FAULT_BACK] = "back", /* and what comes back of them */
 };
 
 const char *fault_name(enum fault which)
@@ -45,7 +46,8 @@ void fault_ruleset(struct ruleset *ruleset)
 void fault_decision(const struct packet *packet, struct decision *decision)
 {
 	if ((fault == FAULT_BLOCK && decision->reason == REASON_BLOCKED) ||
-	    (fault == FAULT_REVOKE && packet->flow == FLOW_ORIGINAL && decision->reason == REASON_NO_GRANT)) {
+	    (fault == FAULT_REVOKE && packet->flow == FLOW_ORIGINAL && decision->reason == REASON_NO_GRANT) ||
+	    (fault == FAULT_BACK && packet->flow == FLOW_REPLY && decision->reason == REASON_ENDED)) {
 		decision->accept = true;
 		decision->reason = REASON_NONE;
 	}
@@ -82,7 +84,8 @@ int force_change(struct force *force, const struct inventory *inventory, struct 
 		r = ruleset_compile(next.model, &options, &next.ruleset, error);
 	if (r >= 0) {
 		fault_ruleset(next.ruleset);
-		if (fault != FAULT_EPOCH && (!force->ruleset || ruleset_tightens(force->ruleset, next.ruleset)))
+		if (force->forget || !force->ruleset ||
+		    (fault != FAULT_EPOCH && ruleset_tightens(force->ruleset, next.ruleset)))
 			ruleset_renew(next.ruleset, ++next.epoch);
 		r = nft_apply(next.nft, force->ruleset, next.ruleset, error);
 	}

@@ -301,6 +301,7 @@ static const struct {
 	[FAULT_EPOCH] = { 8, 4, "" },
 	[FAULT_BLOCK] = { 6, 1, "from-" },
 	[FAULT_REVOKE] = { 8, 2, "from-" },
+	[FAULT_BACK] = { 8, 2, "" },
 };
 
 static int break_it(const char *what, uint64_t seed)

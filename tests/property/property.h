@@ -163,7 +163,7 @@ void watch_volley(struct watch *watch, const struct scene *scene, struct shot *s
 void watch_close(struct watch *watch);
 
 /* A fault of the test's own, by which it shows that it finds, shrinks and names one: --break. */
-enum fault { FAULT_NONE, FAULT_ELEMENT, FAULT_RULE, FAULT_EPOCH, FAULT_BLOCK, FAULT_REVOKE, _FAULT_MAX };
+enum fault { FAULT_NONE, FAULT_ELEMENT, FAULT_RULE, FAULT_EPOCH, FAULT_BLOCK, FAULT_REVOKE, FAULT_BACK, _FAULT_MAX };
 extern enum fault fault;
 const char *fault_name(enum fault which);
 void fault_ruleset(struct ruleset *ruleset);
@@ -177,6 +177,7 @@ struct force {
 	struct model *model;
 	struct ruleset *ruleset;
 	uint32_t epoch;
+	bool forget; /* the next change makes what was let through unknown, whatever it is */
 };
 
 void force_open(struct force *force);

@@ -306,6 +306,8 @@ static void make_reply(struct shot *shot, const struct scene *scene, const struc
 	packet->to_port = first->from_port;
 	packet->icmp_type = packet->proto == IPPROTO_ICMP ? 0 : packet->proto == IPPROTO_ICMPV6 ? 129 : 0;
 	packet->flow = FLOW_REPLY;
+	packet->opened = first->dialled;
+	packet->opened_port = first->dialled_port;
 	shot->icmp_id = flow->icmp_id;
 	shot->tcp_flags = flow->replied ? ACK : SYN | ACK;
 	shot->sequence = flow->sequence + 1000000 + flow->replied;

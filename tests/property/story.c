@@ -240,6 +240,7 @@ bool rig_fits(const struct rig *rig, const struct story *story)
 static void rig_forget(struct rig *rig)
 {
 	connections_forget();
+	rig->force.forget = true;
 	rig->flows.n_flows = 0;
 	rig->flows.n_odd = 0;
 }
