@@ -433,6 +433,24 @@ def test_storm(name, storm):
     assert lives, "the allowed flow was cut"
 
 
+def waited_for(scene, fake, name, address):
+    """How many packets for the first container, sent while it does not answer, arrive at this one that comes then."""
+    scene.router.ip(f"neigh flush {address} dev br-r")
+    fake.commands["first"]("link set eth0 down")
+    time.sleep(0.5)
+    with Flood(scene, "neighbour", address, 9999, 500):
+        time.sleep(0.3)
+    before = udp_arrived(fake.spaces[name])
+    if name == "first":
+        fake.commands["first"]("link set eth0 up")
+    else:
+        fake.stop("first")
+        time.sleep(0.2)
+        fake.start(name)
+    time.sleep(2.5)
+    return udp_arrived(fake.spaces[name]) - before
+
+
 @pytest.mark.daemon_may_die
 @pytest.mark.parametrize("address", [REUSED4, six_of(REUSED4)], ids=["IPv4", "IPv6"])
 @pytest.mark.parametrize("stops", [False, True], ids=["control", "stopped"])
@@ -449,25 +467,15 @@ def test_nothing_waits_for_the_next_owner(storm, stops, address):
         spr.restart()
         storm.connected()
         fake.start("first")
-        fake.commands["first"]("link set eth0 down")
-        time.sleep(0.5)
-        with Flood(scene, "neighbour", address, 9999, 500):
-            time.sleep(0.3)
-        name = "second" if stops else "first"
-        before = udp_arrived(fake.spaces[name])
-        if stops:
-            fake.stop("first")
-            time.sleep(0.2)
-            fake.start("second")
-        else:
-            fake.commands["first"]("link set eth0 up")
-        time.sleep(2.5)
-        arrived = udp_arrived(fake.spaces[name]) - before
-        fake.stop(name)
+        for _ in range(1 if stops else 3):  # the kernel keeps them for 3 s, which a busy machine may need for this
+            arrived = waited_for(scene, fake, "second" if stops else "first", address)
+            if arrived:
+                break
+        fake.stop("second" if stops else "first")
         spr.options = options
         spr.restart()
     storm.calm()
-    assert (arrived == 0) == stops, f"{arrived} packets arrived at the {name}"
+    assert (arrived == 0) == stops, f"{arrived} packets arrived"
 
 
 HEAD = """# Faults
