@@ -15,8 +15,8 @@ TEXT = """
 A real sprd, as many flows in the connection table as said, all of them accepted before and after, and one UDP flow both of whose
 ends keep talking, the server too, every 200 µs. A right is taken away by the control socket; of each side it is measured when
 the first packet was sent that did not arrive, from the moment of the request: of the side that opened the flow and of the other.
-What decides about the former is the transaction; for the latter the flows that lost their right are looked for and ended. The
-answer comes after both. Every packet of the flow has to arrive before, or the run fails; and a change that is about somebody else
+What decides about both is the transaction. The answer comes later: before it the flows that lost their right are looked for and
+ended. Every packet of the flow has to arrive before, or the run fails; and a change that is about somebody else
 leaves it alive. sprd's state is in memory: what a disk takes to write is not in it."""
 
 FLOWS = {1000: 30, 10000: 30, 100000: 5}  # and how often a right is taken away among so many
