@@ -124,8 +124,14 @@ static void look_at(const char *const machine[2], const char *const policy[2], s
 	assert_true(r >= 0);
 	tally->changes++;
 	tally->listed += r;
-	if (r && !ruleset_tightens(rulesets[0], rulesets[1]))
+	if (!ruleset_tightens(rulesets[0], rulesets[1])) {
+		size_t before = tally->lost;
+
 		assert_int_equal(n, 0);
+		for (size_t i = 0; i < 2; i++)
+			check(&worlds[0], &worlds[1], worlds[i].model, NULL, 0, tally);
+		assert_int_equal(tally->lost, before);
+	}
 	for (size_t i = 0; i < 2 && r; i++)
 		check(&worlds[0], &worlds[1], worlds[i].model, addrs ? addrs : &(struct addr){ 0 }, n, tally);
 	free(addrs);
