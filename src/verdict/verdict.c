@@ -77,16 +77,27 @@ static const struct route *route_back(const struct inventory *inventory, const s
 	return best;
 }
 
-/* An address of this machine, or in IPv6 the one that all routers of a network share (RFC 4291, 2.6.1). */
+/* In IPv6 the one that all routers of a network share (RFC 4291, 2.6.1). */
+static bool is_all_routers(const struct prefix *prefix, const struct addr *addr)
+{
+	struct range range;
+
+	if (addr->family != AF_INET6 || prefix->length >= 127 || !prefix_contains(prefix, addr))
+		return false;
+	range = prefix_range(prefix);
+	return addr_compare(&range.first, addr) == 0;
+}
+
+/* An address of this machine, or one that it shares with all routers. */
 static bool is_own(const struct inventory *inventory, const struct addr *addr)
 {
 	for (size_t i = 0; i < inventory->n_interfaces; i++)
 		for (size_t k = 0; k < inventory->interfaces[i].n_addresses; k++) {
 			const struct prefix *prefix = &inventory->interfaces[i].addresses[k];
-			struct range range = prefix_range(prefix);
 
-			if (addr_compare(&prefix->addr, addr) == 0 ||
-			    (addr->family == AF_INET6 && prefix->length < 127 && addr_compare(&range.first, addr) == 0))
+			if (prefix->addr.family != addr->family)
+				continue;
+			if (addr_compare(&prefix->addr, addr) == 0 || is_all_routers(prefix, addr))
 				return true;
 		}
 	return false;
@@ -137,9 +148,12 @@ static bool is_broadcast_of(const struct interface *interface, const struct addr
 {
 	for (size_t i = 0; i < interface->n_addresses; i++) {
 		const struct prefix *prefix = &interface->addresses[i];
-		struct range range = prefix_range(prefix);
+		struct range range;
 
-		if (prefix->addr.family == AF_INET && prefix->length < 31 && addr_compare(&range.last, addr) == 0)
+		if (prefix->addr.family != AF_INET || prefix->length >= 31 || !prefix_contains(prefix, addr))
+			continue;
+		range = prefix_range(prefix);
+		if (addr_compare(&range.last, addr) == 0)
 			return true;
 	}
 	return false;

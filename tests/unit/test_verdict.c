@@ -539,7 +539,7 @@ static const struct scene scenes[] = {
 		  { "br-m 172.30.1.10 > 1.1.1.1 tcp 443 invalid", "invalid" },
 		  { "br-m 172.30.1.10 > 172.30.2.10 tcp 443 later flags=10", "no-grant" }, /* judged every time */
 		  { "eth0 1.1.1.1 > 172.30.1.10 tcp 40000 reply from=443", "accept" },
-		  { "br-b 172.30.2.10 > 172.30.1.10 tcp 40000 reply from=443", "accept" },
+		  { "br-b 172.30.2.10 > 172.30.1.10 tcp 40000 reply from=443", "ended" },
 		  { "eth0 172.30.2.10 > 172.30.1.10 tcp 40000 reply from=443", "spoofed" },
 		  { "eth0 50.0.0.7 > 172.30.1.10 icmp type=3 error", "accept" },
 		  { "eth0 50.0.0.7 > 172.30.1.10 icmp type=5 error", "no-grant" },
@@ -547,6 +547,29 @@ static const struct scene scenes[] = {
 		  { "eth0 2606:4700::1 > fd00:1::10 icmpv6 type=2 error", "accept" },
 		  { "tailscale0 100.64.0.9 > 192.168.1.5 icmp type=3 error", "accept" },
 		  { "tailscale0 100.64.0.9 > 192.168.1.5 icmp type=5 error", "other-interface" },
+	  } },
+	{ "what comes back",
+	  nas,
+	  "containers: [{name: jelly, policies: [wan, dns], publish: [{port: 8096/tcp, to: [upstream]}]}]\n"
+	  "allow: [{from: upstream, to: web, ports: [5000-6000/tcp]}]\nblock: [{from: jelly, to: internet, ports: [25/tcp]}]",
+	  {
+		  { "eth0 1.1.1.1 > 172.30.1.10 tcp 40000 reply from=443", "accept" },
+		  { "eth0 1.1.1.1 > 172.30.1.10 tcp 443 reply from=25", "ended" },
+		  { "eth0 1.1.1.1 > 172.30.1.10 tcp 25 reply from=443",
+		    "accept" }, /* the opener's own port is no matter */
+		  { "eth0 1.1.1.1 > 172.30.1.10 udp 40000 reply from=53", "ended" }, /* past the resolver */
+		  { "eth0 9.9.9.9 > 172.30.1.10 udp 40000 reply from=53", "accept" },
+		  { "eth0 1.1.1.1 > 172.30.1.10 icmp type=0 reply", "accept" },
+		  { "eth0 2606:4700::1 > fd00:1::10 tcp 40000 reply from=443", "accept" },
+		  { "eth0 192.168.1.7 > 172.30.1.10 tcp 40000 reply from=443", "ended" }, /* never upstream */
+		  { "br-m 172.30.1.11 > 192.168.1.7 tcp 5500 reply from=22", "ended" },
+		  { "br-m 172.30.1.11 > 192.168.1.7 tcp 22 reply from=5500", "accept" },
+		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 40000 reply from=8096 opened=192.168.1.5:8096", "accept" },
+		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 40000 reply from=8096 opened=192.168.1.5:8097", "ended" },
+		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 40000 reply from=8096",
+		    "ended" }, /* not by the published port */
+		  { "br-m 172.30.1.10 > 50.0.0.7 tcp 40000 reply from=8096 opened=192.168.1.5:8096", "ended" },
+		  { "br-m 172.30.1.11 > 172.30.1.10 tcp 40000 reply from=80", "accept" }, /* inside one network */
 	  } },
 	{ "a policy for what is not there",
 	  "interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\n",

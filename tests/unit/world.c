@@ -327,14 +327,14 @@ static uint8_t proto_of(const char *word)
 	return (uint8_t)atoi(word);
 }
 
-static void read_nat(struct packet *packet, const char *value)
+static void read_place(const char *value, struct addr *ret, uint16_t *ret_port)
 {
 	char host[64];
 	unsigned port;
 
 	NEED(sscanf(value, "[%63[^]]]:%u", host, &port) == 2 || sscanf(value, "%63[^:]:%u", host, &port) == 2, value);
-	packet->to = addr_of(host);
-	packet->to_port = (uint16_t)port;
+	*ret = addr_of(host);
+	*ret_port = (uint16_t)port;
 }
 
 static void read_option(struct packet *packet, const char *word)
@@ -358,7 +358,9 @@ static void read_option(struct packet *packet, const char *word)
 	else if ((value = value_of(word, "flags")))
 		packet->tcp_flags = (uint8_t)strtoul(value, NULL, 16);
 	else if ((value = value_of(word, "nat")))
-		read_nat(packet, value);
+		read_place(value, &packet->to, &packet->to_port);
+	else if ((value = value_of(word, "opened")))
+		read_place(value, &packet->opened, &packet->opened_port);
 	else
 		NEED(value_of(word, "out") || atoi(word) > 0, word);
 }
@@ -404,6 +406,10 @@ struct packet world_packet(const struct inventory *inventory, const char *text)
 		packet.from_port = 0;
 	for (size_t i = 5; i < words.n; i++)
 		read_option(&packet, words.word[i]);
+	if (!packet.opened.family) {
+		packet.opened = packet.from;
+		packet.opened_port = packet.from_port;
+	}
 	snprintf(out, sizeof(out), "%s", route_of(inventory, &packet));
 	for (size_t i = 5; i < words.n; i++)
 		if (value_of(words.word[i], "out"))

@@ -42,6 +42,7 @@ void world_free(struct world *world);
  *
  *   from=PORT  type=ICMP TYPE  hop=LIMIT  flags=TCP FLAGS  routed
  *   nat=ADDRESS:PORT           where NAT leads it
+ *   opened=ADDRESS:PORT        of a reply: what was dialled, when that is not where it comes from
  *   out=INTERFACE              else it is found by the routes
  *   later reply error invalid  its place in its flow
  */
