@@ -386,7 +386,7 @@ static int add_drops(struct ruleset *ruleset, const struct compile_options *opti
 
 		if (!name || !prefix || !ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false))
 			return -ENOMEM;
-		/* what comes back was let through once */
+		/* what comes back opens nothing: its flow was let through once, or came by another way */
 		if (is_of_judge((enum reason)i) &&
 		    add(ruleset, name, RULE(BITS(CT_STATE, CT_ESTABLISHED), BACK, GOTO("drop-ended"))) < 0)
 			return -ENOMEM;

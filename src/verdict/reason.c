@@ -17,7 +17,7 @@ static const struct reason_info reasons[_REASON_MAX] = {
 	[REASON_OTHER_INTERFACE] = { "other-interface",
 				     "The address belongs to another interface of this machine than the one it came in by.",
 				     "use the address of the interface the client is behind" },
-	[REASON_ENDED] = { "ended", "The flow lost its right and was ended.", "spr allow FROM TO:PORT" },
+	[REASON_ENDED] = { "ended", "It belongs to a flow that the policy does not allow, or no longer does.", NULL },
 	[REASON_INVALID] = { "invalid", "It belongs to no flow and opens none.", NULL },
 	[REASON_NO_FLOW] = { "no-flow", "TCP in the middle of a connection that was never opened here.", NULL },
 	[REASON_UNKNOWN_TARGET] = { "unknown-target", "Nothing that spr knows has the target address there.",

@@ -564,6 +564,7 @@ static const struct scene scenes[] = {
 		  { "eth0 192.168.1.7 > 172.30.1.10 tcp 40000 reply from=443", "ended" }, /* never upstream */
 		  { "br-m 172.30.1.11 > 192.168.1.7 tcp 5500 reply from=22", "ended" },
 		  { "br-m 172.30.1.11 > 192.168.1.7 tcp 22 reply from=5500", "accept" },
+		  { "br-m 172.30.1.11 > 192.168.1.7 tcp 22 reply from=5500 out=new0", "ended" }, /* to somebody else */
 		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 40000 reply from=8096 opened=192.168.1.5:8096", "accept" },
 		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 40000 reply from=8096 opened=192.168.1.5:8097", "ended" },
 		  { "br-m 172.30.1.10 > 192.168.1.7 tcp 40000 reply from=8096",
