@@ -27,6 +27,7 @@
 #define START_SLOW 3000
 #define LIST_TIMEOUT 60000
 #define EVENTS_BEFORE 2 /* s: Docker answers the stream's head before it follows */
+#define LIST_SETTLED 2000 /* the first list counts then, whatever is still asked */
 #define STREAM_WAIT 1000 /* for the stream's head; a list without it is safe too, by `since` */
 #define PING_PAUSE 15000
 #define LIST_PAUSE 300000 /* a full list now and then, should an event be lost */
@@ -76,6 +77,7 @@ struct docker {
 	bool root_asked; /* bindings wait for the answer */
 	bool following; /* the stream is open: questions may be asked */
 	bool listed; /* the first list is there */
+	uint64_t listing_since; /* the loop's clock */
 };
 
 static void docker_connect(struct docker *docker);
@@ -174,7 +176,9 @@ static void docker_tell(struct docker *docker)
 {
 	bool changed = docker_track_changed(docker->track);
 
-	if (!docker->listed && !docker_track_listing(docker->track)) {
+	/* What events overtook is asked again, and missing until then. */
+	if (!docker->listed && !docker_track_listing(docker->track) &&
+	    (docker_track_idle(docker->track) || uv_now(docker->engine->loop) > docker->listing_since + LIST_SETTLED)) {
 		docker->listed = true;
 		docker->tries = 0;
 		engine_set_state(docker->engine, ENGINE_CONNECTED, NULL);
@@ -353,6 +357,7 @@ static void docker_follow(struct docker *docker)
 	uv_timer_start(&docker->timers[TIMER_PING], on_ping, PING_PAUSE, PING_PAUSE);
 	uv_timer_start(&docker->timers[TIMER_LIST], on_list, LIST_PAUSE, 0);
 	docker_ask_root(docker);
+	docker->listing_since = uv_now(docker->engine->loop);
 	docker_track_list(docker->track);
 	docker_pump(docker);
 }
