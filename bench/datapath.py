@@ -46,7 +46,7 @@ FORWARDING6 = [
     ("out, 1500 B", "out", "frames", 1472, 1, 1),
     ("IPv6", "out6", "frames", 1452, 1, 1),
 ]
-FIREWALLS6 = ("none", "docker28", "docker29", "spr", "spr-docker28", "spr-copies")
+FIREWALLS6 = ("none", "docker28", "docker29", "spr", "spr-fast", "spr-docker28", "spr-copies")
 GROWTH = [
     ("out, 64 B", "out", "frames", 18, 1, 1),
     ("IPv6", "out6", "frames", 18, 1, 1),
@@ -58,7 +58,7 @@ GROWTH = [
     ("IPv6", "in6", "connect", 0, 1, 1),
 ]
 BOTH = ("out", "in", "out6", "in6") # what must be closed without a grant, where nobody translates addresses
-ROUTED = ("none", "spr")
+ROUTED = ("none", "spr", "spr-fast")
 
 
 def tables_of(options, standing, tests, base, titles):
@@ -75,7 +75,10 @@ def tables_of(options, standing, tests, base, titles):
 def standing_firewalls(options, members, published):
     with contextlib.ExitStack() as stack:
         standing = {}
-        for name, (_, rules, how) in firewalls.FIREWALLS.items():
+        for name, (title, rules, how) in firewalls.FIREWALLS.items():
+            if how == "fast" and not places.has_fast_path(options.build):
+                options.say(f"  without {title}: it is not built")
+                continue
             town = towns.Town(members, 5, published, routed=name in ROUTED, six=name in FIREWALLS6)
             if how:
                 with places.Place(options.build, town, rules(town), how, granted=False) as closed:
@@ -105,7 +108,7 @@ def compare_firewalls(options):
 
 def six_beside_four(options, standing, titles, published):
     """Of each pair of columns the second is by IPv6, to no firewall by IPv6."""
-    rows, _ = tables_of(options, {name: standing[name] for name in FIREWALLS6}, FORWARDING6, "none", titles)
+    rows, _ = tables_of(options, {name: standing[name] for name in FIREWALLS6 if name in standing}, FORWARDING6, "none", titles)
     return Table(f"IPv6 beside IPv4, from a container to the internet, {published:,} published, 2,000 members; ratio to no firewall",
                  ["firewall", *(test[0] for test in FORWARDING6)], rows,
                  "Measured by turns. Each column's 1 is no firewall in the same family. Docker 20.10 has no rules for IPv6.")

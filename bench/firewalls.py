@@ -220,8 +220,10 @@ FIREWALLS = {
     "docker-user": ("Docker 20.10 + DOCKER-USER default-deny", docker_user, None),
     "ufw-docker": ("Docker 20.10 + ufw-docker shape", ufw_docker, None),
     "spr": ("spr alone", nothing, "write"),
+    "spr-fast": ("spr alone, fast path", nothing, "fast"),
     "spr-nat": ("spr + NAT alone", nat_only, "write"),
     "spr-docker20": ("spr + Docker 20.10", beside_docker, "write"),
+    "spr-docker20-fast": ("spr + Docker 20.10, fast path", beside_docker, "fast"),
     "spr-docker28": ("spr + Docker 28 shape", docker28, "write"),
     "spr-copies": ("spr + Docker 20.10, rules twice (Linux before 6.9)", beside_docker, "hold"),
 }

@@ -21,12 +21,15 @@ NUMBERS = {"lan0": 3, "eth0": 4, "br-0": 5}
 
 
 class Place(Spaces):
-    """A context manager. `rules` are (command, lines) of others; `how` is what bench/rules does, None without spr."""
+    """
+    A context manager. `rules` are (command, lines) of others; `how` is what bench/rules does, None without spr; "fast" is "write",
+    with the fast path.
+    """
 
     def __init__(self, build, town, rules=(), how=None, granted=True):
         self.build, self.town, self.rules, self.how, self.granted = build, town, rules, how, granted
         self.spaces = {}
-        self.holder = None
+        self.holder = self.fast = None
         self.made = {}
         self.folder = None
 
@@ -42,6 +45,8 @@ class Place(Spaces):
                 self._load(command, lines)
             if self.how:
                 self._write_rules()
+            if self.how == "fast":
+                self._start_fast()
         except BaseException:
             self.close()
             raise
@@ -54,7 +59,7 @@ class Place(Spaces):
                          ipv6__conf__default__disable_ipv6=off, ipv6__conf__default__accept_dad=0,
                          ipv6__conf__default__router_solicitations=0)
             with contextlib.suppress(OSError):
-                space.sysctl(**{"bridge__bridge-nf-call-iptables": 0})
+                space.sysctl(**{"bridge__bridge-nf-call-iptables": 0, "bridge__bridge-nf-call-ip6tables": 0})
         self.router.sysctl(ipv4__ip_forward=1, ipv6__conf__all__forwarding=1 - off)
         self.router.ip(f"link add name lan0 index {NUMBERS['lan0']} type veth peer name eth0 netns {self.lan.path}",
                        f"link add name eth0 index {NUMBERS['eth0']} type veth peer name eth0 netns {self.internet.path}",
@@ -113,22 +118,32 @@ class Place(Spaces):
     def _write_rules(self):
         with tempfile.TemporaryDirectory(prefix="spr-bench-") as folder:
             paths = write_town(folder, self.town, self.granted)
-            self.holder = self.router.start(f"{self.build}/bench/rules", self.how, *paths, stdin=subprocess.PIPE,
+            self.holder = self.router.start(f"{self.build}/bench/rules", "hold" if self.how == "hold" else "write", *paths, stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, text=True)
             line = self.holder.stdout.readline()
             if not line:
                 raise RuntimeError(f"bench/rules ended with {self.holder.wait()}")
             self.made = json.loads(line)
 
+    def _start_fast(self):
+        self.fast = self.router.start(f"{self.build}/bench/fast", "lan0", "eth0", "br-0", stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if not self.fast.stdout.readline():
+            raise RuntimeError(f"bench/fast ended with {self.fast.wait()}")
+
     def close(self):
-        if self.holder:
-            self.holder.stdin.close()
-            self.holder.stdout.close()
-            self.holder.wait()
-            self.holder = None
+        for process in (self.fast, self.holder):
+            if process:
+                process.stdin.close()
+                process.stdout.close()
+                process.wait()
+        self.fast = self.holder = None
         for space in self.spaces.values():
             space.close()
         self.spaces.clear()
+
+
+def has_fast_path(build):
+    return os.path.exists(f"{build}/bench/fast")
 
 
 def write_town(folder, town, granted=True):

@@ -43,6 +43,7 @@
 #define BURST 32 /* operations between two looks at the clock */
 #define FIRST_SOURCE_PORT 40000
 #define SAMPLES_MAX 65536
+#define STREAM_AGE 13 /* tenths of a second */
 #define STREAM_PIECE (64 << 10)
 #define FRAME_MAX 1600
 #define SETTLE_MS 2000
@@ -408,17 +409,6 @@ static uint64_t connect_burst(struct job *job)
 	return 1;
 }
 
-static void stream_open(struct job *job)
-{
-	int listener = listen_at(job, SOCK_STREAM);
-
-	job->receiver = listener;
-	enter(job->source);
-	if (!dial(job, &job->senders[0], &job->receiver))
-		closed(job);
-	close(listener);
-}
-
 /* An operation is a kilobyte that arrived. */
 static uint64_t stream_burst(struct job *job)
 {
@@ -435,6 +425,22 @@ static uint64_t stream_burst(struct job *job)
 			poll(&(struct pollfd){ job->senders[0], POLLOUT, 0 }, 1, 1);
 	}
 	return bytes / 1024;
+}
+
+static void stream_open(struct job *job)
+{
+	int listener = listen_at(job, SOCK_STREAM);
+
+	job->receiver = listener;
+	enter(job->source);
+	if (!dial(job, &job->senders[0], &job->receiver))
+		closed(job);
+	close(listener);
+	/* it is measured as one that lasts: some rules are about how old it is */
+	for (unsigned i = 0; i < STREAM_AGE; i++) {
+		stream_burst(job);
+		usleep(100000);
+	}
 }
 
 static void ping_open(struct job *job)

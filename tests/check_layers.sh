@@ -14,6 +14,7 @@ yaml.h: policy
 sqlite3.h: store
 uv.h: engine api daemon
 curl/: engine
+bpf/: kernel
 libmnl/: kernel
 libnftnl/: kernel
 libnetfilter_conntrack/: kernel
@@ -24,6 +25,7 @@ linux/landlock.h: daemon
 linux/netfilter/nf_tables.h: ruleset kernel
 linux/netfilter/nfnetlink: kernel
 linux/netlink.h: kernel
+linux/pkt_cls.h: kernel
 linux/rtnetlink.h: kernel
 '
 

@@ -106,6 +106,7 @@ says '^spr was up already'
 
 for file in sbin/sprd bin/spr share/man/man1/spr.1 share/man/man5/spr-policy.5 share/man/man8/sprd.8 \
 	share/bash-completion/completions/spr share/zsh/site-functions/_spr share/fish/vendor_completions.d/spr.fish \
+	share/doc/spr/examples/fast-path.conf \
 	lib/systemd/system/sprd.service lib/systemd/system/spr-boot.service; do
 	[ -f "$prefix/$file" ] || complain "not installed: $file"
 done

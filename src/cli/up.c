@@ -119,6 +119,17 @@ static void print_sandbox(const json_t *layers)
 		print_field("sandbox", layers);
 }
 
+static void print_fast_path(const json_t *fast)
+{
+	if (!json_is_object(fast))
+		return;
+	if (json_is_true(json_object_get(fast, "running")))
+		printf("%-11son, %" JSON_INTEGER_FORMAT " packets\n", "fast path",
+		       json_integer_value(json_object_get(fast, "packets")));
+	else
+		printf("%-11soff now\n", "fast path");
+}
+
 static void print_counts(const json_t *counts)
 {
 	const char *name;
@@ -175,6 +186,7 @@ void status_show(const struct command *command, const json_t *result)
 	print_field("lans", json_object_get(result, "lans"));
 	print_field("resolver", json_object_get(result, "resolver"));
 	print_sandbox(json_object_get(result, "sandbox"));
+	print_fast_path(json_object_get(result, "fast_path"));
 	print_counts(json_object_get(result, "counts"));
 	if (json_array_size(waiting) > 0) {
 		print_field("waiting", waiting);

@@ -13,6 +13,7 @@
 #include "inventory/inventory.h"
 #include "kernel/conntrack.h"
 #include "kernel/droplog.h"
+#include "kernel/fastpath.h"
 #include "kernel/links.h"
 #include "kernel/nft.h"
 #include "policy/policy.h"
@@ -48,7 +49,7 @@ struct daemon {
 	uv_timer_t clock; /* expiries, and what must be looked at now and then */
 	uv_timer_t open; /* a refresh, when opening no longer waits */
 	uv_timer_t confirm; /* ends the time in which a revision must be confirmed */
-	uv_poll_t links_poll, nft_poll, droplog_poll;
+	uv_poll_t links_poll, nft_poll, droplog_poll, fast_poll;
 
 	struct inventory *inventory;
 	struct store *store;
@@ -66,6 +67,7 @@ struct daemon {
 	struct nft_watch *watch;
 	struct conntrack *conntrack;
 	struct droplog *droplog;
+	struct fastpath *fastpath; /* NULL: not wanted when we started, or it cannot be */
 	struct engine *engine;
 	struct api *api;
 	struct helper files, docker_user; /* processes outside the sandbox */
@@ -84,6 +86,9 @@ struct daemon {
 	bool cut_again; /* ending flows failed in part */
 	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	uint32_t epoch; /* of what is known as let through: another one after each transaction that takes something away */
+	uint64_t fast_held; /* when the fast path last stopped for a change, by the loop's clock */
+	bool fast_settled; /* it is attached to the interfaces that are there */
+	char fast_problem[1100]; /* why it does not work, or not everywhere */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
 	struct flow *ended; /* flows that were ended: their other end is not heard, unless policy accepts it again */
@@ -126,6 +131,17 @@ bool flow_packet(const struct daemon *daemon, const struct flow *flow, struct pa
 void grace_prepare(struct daemon *daemon); /* before the rules, which start connection tracking */
 int grace_start(struct daemon *daemon, struct error *error);
 void grace_heard(struct daemon *daemon, const struct drop *drop);
+/*
+ * fast.c: the fast path of kernel/fastpath.h. Opened, if the policy wants it, before the sandbox is entered. fast_hold():
+ * before each transaction that takes something away; from there on every packet is judged, and for some seconds after.
+ */
+void fast_prepare(struct daemon *daemon);
+void fast_hold(struct daemon *daemon);
+void fast_tick(struct daemon *daemon); /* each second */
+void fast_asked(struct daemon *daemon); /* its fd is readable */
+json_t *fast_json(const struct daemon *daemon); /* for the status; null where it is not wanted */
+void fast_notes(const struct daemon *daemon, json_t *notes);
+
 /* confine.c: what needs more than the sandbox gives is started first, and then the daemon enters it. */
 int confine_prepare(struct daemon *daemon, struct error *error);
 int confine_enter(struct daemon *daemon, struct error *error);

@@ -25,6 +25,13 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to)
 	return from > to; /* the clock went back: look at everything again */
 }
 
+/* What was let through until now counts no more, in the rules and outside. */
+static void begin_epoch(struct daemon *daemon, struct ruleset *ruleset)
+{
+	fast_hold(daemon);
+	ruleset_renew(ruleset, ++daemon->epoch);
+}
+
 /* Writes the difference; what the kernel is not sure to hold is read back first, and what it let through counts no more. */
 static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct error *error)
 {
@@ -37,7 +44,7 @@ static int write_ruleset(struct daemon *daemon, struct ruleset *ruleset, struct 
 			return r;
 		log_warning("enforce", "%s; reading back", error->text);
 	}
-	ruleset_renew(ruleset, ++daemon->epoch);
+	begin_epoch(daemon, ruleset);
 	return nft_repair(daemon->nft, ruleset, &changed, error);
 }
 
@@ -167,7 +174,7 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 		if (event && !losers.any && open_waits(daemon))
 			return 0;
 		if (daemon->ruleset && losers.any)
-			ruleset_renew(ruleset, ++daemon->epoch);
+			begin_epoch(daemon, ruleset);
 		r = write_ruleset(daemon, ruleset, error);
 		uv_update_time(&daemon->loop);
 		if (losers.any)
@@ -227,7 +234,7 @@ int daemon_repair(struct daemon *daemon, bool others, struct error *error)
 	if (found >= 0 && !others)
 		return 0;
 	/* Also where it is put right already: others may have opened something and closed it again. */
-	ruleset_renew(daemon->ruleset, ++daemon->epoch);
+	begin_epoch(daemon, daemon->ruleset);
 	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
 	note_problem(daemon, r, error);
 	if (r >= 0 && found == -ENOTUNIQ)

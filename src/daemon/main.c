@@ -221,6 +221,7 @@ static int start(struct daemon *daemon, struct error *error)
 	r = begin_with_policy(daemon, error);
 	if (r < 0)
 		return r;
+	fast_prepare(daemon);
 	r = links_open(daemon->inventory, &daemon->links, error);
 	if (r < 0)
 		return r;
@@ -261,6 +262,7 @@ static void stop(struct daemon *daemon)
 	docker_user_stop(daemon);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
+	fastpath_close(daemon->fastpath);
 	droplog_close(daemon->droplog);
 	nft_watch_close(daemon->watch);
 	conntrack_close(daemon->conntrack);

@@ -152,6 +152,7 @@ json_t *report_notes(const struct daemon *daemon)
 			     "the table is not protected from other programs: what they change is put right at once");
 	sentence_add(notes, "containers of one network can still forge each other's addresses: spr sees which bridge a "
 			    "packet comes from, not yet which port of it");
+	fast_notes(daemon, notes);
 	confine_notes(daemon, notes);
 	note_networks(daemon, notes);
 	note_docker(daemon, notes);
@@ -190,6 +191,7 @@ CALL(call_status)
 	if (*ret_result) {
 		json_object_set_new(*ret_result, "sandbox", confine_layers(daemon));
 		json_object_set_new(*ret_result, "proof", proof_json(daemon));
+		json_object_set_new(*ret_result, "fast_path", fast_json(daemon));
 		json_object_set_new(*ret_result, "pending", json_integer(pending_count(daemon)));
 	}
 	return *ret_result ? 0 : error_memory(error);

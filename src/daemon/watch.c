@@ -101,6 +101,7 @@ static void on_links(uv_poll_t *handle, int status, int events)
 	}
 	if (changed) {
 		daemon->dirty = true;
+		daemon->fast_settled = false;
 		tell_engine(daemon, &before);
 	}
 	free(before.ports);
@@ -127,6 +128,11 @@ static void on_droplog(uv_poll_t *handle, int status, int events)
 	struct daemon *daemon = handle->data;
 
 	droplog_read(daemon->droplog);
+}
+
+static void on_fast(uv_poll_t *handle, int status, int events)
+{
+	fast_asked(handle->data);
 }
 
 static void read_resolver(struct daemon *daemon)
@@ -204,6 +210,7 @@ static void on_clock(uv_timer_t *handle)
 		daemon->dirty = true;
 	if ((daemon->active && daemon->problem[0]) || daemon->leftover)
 		daemon->repair = true; /* what failed is tried again */
+	fast_tick(daemon);
 }
 
 /* After each turn of the loop: however many things changed in it, the kernel is written once. */
@@ -270,6 +277,8 @@ int watch_start(struct daemon *daemon, struct error *error)
 		r = poll_start(daemon, &daemon->nft_poll, nft_watch_fd(daemon->watch), on_nft);
 	if (r >= 0 && daemon->droplog)
 		r = poll_start(daemon, &daemon->droplog_poll, droplog_fd(daemon->droplog), on_droplog);
+	if (r >= 0 && daemon->fastpath)
+		r = poll_start(daemon, &daemon->fast_poll, fastpath_fd(daemon->fastpath), on_fast);
 	return r < 0 ? error_set(error, -r, "event loop: %s", uv_strerror(r)) : 0;
 }
 
@@ -281,6 +290,7 @@ void watch_stop(struct daemon *daemon)
 		(uv_handle_t *)&daemon->nft_poll,     (uv_handle_t *)&daemon->links_poll,
 		(uv_handle_t *)&daemon->droplog_poll, (uv_handle_t *)&daemon->sighup,
 		(uv_handle_t *)&daemon->confirm,      (uv_handle_t *)&daemon->open,
+		(uv_handle_t *)&daemon->fast_poll,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(handles); i++)

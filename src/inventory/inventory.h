@@ -18,6 +18,7 @@ struct interface {
 	char kind[16]; /* IFLA_INFO_KIND: "bridge", "veth", "tun", "wireguard"; "" for a card */
 	bool up;
 	bool loopback;
+	bool ethernet; /* its packets have Ethernet's header */
 	struct prefix *addresses; /* with host bits: 192.168.1.5/24 */
 	size_t n_addresses;
 };

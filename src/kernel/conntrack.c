@@ -226,3 +226,11 @@ int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, s
 
 	return r < 0 ? error_set(error, -r, "cannot make a connection known: %s", strerror(-r)) : 0;
 }
+
+int conntrack_make_liberal(struct conntrack *conntrack, const struct flow *flow, struct error *error)
+{
+	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
+	int r = nlsocket_send_all(conntrack->socket, buffer, flow_message_liberal(buffer, flow), ENOENT);
+
+	return r < 0 ? error_set(error, -r, "cannot change a connection: %s", strerror(-r)) : 0;
+}

@@ -48,6 +48,12 @@ int conntrack_each_of(struct conntrack *conntrack, const struct addr *addresses,
  */
 int conntrack_create_tcp(struct conntrack *conntrack, const struct flow *flow, struct error *error);
 
+/*
+ * Lets the kernel take every packet of a TCP connection for one of its, whatever the window: for one of which it does not see
+ * all packets. The flow's opener and its target tell which. That it is gone already is no error.
+ */
+int conntrack_make_liberal(struct conntrack *conntrack, const struct flow *flow, struct error *error);
+
 /* Ends all of them. */
 int conntrack_delete_all(struct conntrack *conntrack, struct error *error);
 

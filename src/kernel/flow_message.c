@@ -248,13 +248,26 @@ size_t flow_message_delete(void *buffer, const struct flow *flow)
 	return NLMSG_ALIGN(header->nlmsg_len);
 }
 
+/* TCP's part; `state` 0: as it is. */
+static void put_liberal(struct nlmsghdr *header, uint8_t state)
+{
+	static const struct nf_ct_tcp_flags liberal = { IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL };
+	struct nlattr *info = mnl_attr_nest_start(header, CTA_PROTOINFO);
+	struct nlattr *tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
+
+	if (state)
+		mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, state);
+	mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, sizeof(liberal), &liberal);
+	mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_REPLY, sizeof(liberal), &liberal);
+	mnl_attr_nest_end(header, tcp);
+	mnl_attr_nest_end(header, info);
+}
+
 /* Nobody knows the windows of a connection whose beginning was not seen: they are not checked. */
 size_t flow_message_create(void *buffer, const struct flow *flow, uint32_t seconds)
 {
-	static const struct nf_ct_tcp_flags liberal = { IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL };
 	struct nlmsghdr *header = request(buffer, IPCTNL_MSG_CT_NEW, NLM_F_CREATE | NLM_F_EXCL, flow->from.family);
 	struct flow back = *flow;
-	struct nlattr *info, *tcp;
 
 	back.from = flow->to;
 	back.to = flow->from;
@@ -264,12 +277,15 @@ size_t flow_message_create(void *buffer, const struct flow *flow, uint32_t secon
 	put_tuple(header, CTA_TUPLE_REPLY, &back);
 	mnl_attr_put_u32(header, CTA_STATUS, htonl(IPS_CONFIRMED));
 	mnl_attr_put_u32(header, CTA_TIMEOUT, htonl(seconds));
-	info = mnl_attr_nest_start(header, CTA_PROTOINFO);
-	tcp = mnl_attr_nest_start(header, CTA_PROTOINFO_TCP);
-	mnl_attr_put_u8(header, CTA_PROTOINFO_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
-	mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, sizeof(liberal), &liberal);
-	mnl_attr_put(header, CTA_PROTOINFO_TCP_FLAGS_REPLY, sizeof(liberal), &liberal);
-	mnl_attr_nest_end(header, tcp);
-	mnl_attr_nest_end(header, info);
+	put_liberal(header, TCP_CONNTRACK_ESTABLISHED);
+	return NLMSG_ALIGN(header->nlmsg_len);
+}
+
+size_t flow_message_liberal(void *buffer, const struct flow *flow)
+{
+	struct nlmsghdr *header = request(buffer, IPCTNL_MSG_CT_NEW, 0, flow->from.family);
+
+	put_tuple(header, CTA_TUPLE_ORIG, flow);
+	put_liberal(header, 0);
 	return NLMSG_ALIGN(header->nlmsg_len);
 }

@@ -2,6 +2,7 @@
 #include "kernel/rtmessage.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/if_arp.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -73,6 +74,7 @@ bool rtmessage_interface(const struct nlmsghdr *message, struct interface *ret)
 	interface.master = attribute_u32(table[IFLA_MASTER], 0);
 	interface.up = info->ifi_flags & IFF_UP;
 	interface.loopback = info->ifi_flags & IFF_LOOPBACK;
+	interface.ethernet = info->ifi_type == ARPHRD_ETHER;
 	if (table[IFLA_LINKINFO])
 		mnl_attr_for_each_nested(attribute, table[IFLA_LINKINFO])
 			if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)

@@ -152,6 +152,7 @@ struct settings {
 	enum local_users local_users;
 	unsigned connections; /* flows one member may have open, 0: no limit; default 4096 */
 	enum labels labels; /* what labels of containers are worth */
+	int fast_path; /* whether what was let through a moment ago is sent past the rules */
 };
 
 /* A request that is not wanted. */

@@ -153,6 +153,8 @@ static bool is_standard(const struct schema_key *key, const void *entry, const j
 		return !key->required;
 	if (!key->standard)
 		return false;
+	if (json_is_boolean(value))
+		return strcmp(key->standard, json_is_true(value) ? "true" : "false") == 0;
 	snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, json_integer_value(value));
 	return strcmp(key->standard, json_is_string(value) ? json_string_value(value) : text) == 0;
 }

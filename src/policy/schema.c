@@ -127,6 +127,8 @@ static const struct schema_key settings_rows[] = {
 	  .help = "How many connections one member may have open; 0 is no limit." },
 	{ ROW(settings, labels, "labels", VALUE_LABELS), .standard = "ask",
 	  .help = "ask: what labels of containers ask for has to be accepted; trust: their own labels hold." },
+	{ ROW(settings, fast_path, "fast_path", VALUE_BOOL), .standard = "false",
+	  .help = "Whether packets of connections that were let through within the last second are sent on past all rules." },
 };
 
 static const struct schema_key dismissal_rows[] = {

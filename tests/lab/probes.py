@@ -222,14 +222,19 @@ class Watch:
     def __exit__(self, *_):
         self.sock.close()
 
-    def saw(self, word, wait):
+    def packet(self, word, wait):
+        """The frame that carries the bytes, or None."""
         until = time.monotonic() + wait
         while True:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self.sock], [], [], left)[0]:
-                return False
-            if word in self.sock.recv(65535):
-                return True
+                return None
+            frame = self.sock.recv(65535)
+            if word in frame:
+                return frame
+
+    def saw(self, word, wait):
+        return self.packet(word, wait) is not None
 
 
 class Ear:

@@ -228,7 +228,7 @@ static void test_links_are_there_at_open(void **state)
 	assert_string_equal(lo->kind, "");
 	assert_int_equal(port->master, bridge->index);
 	assert_int_equal(bridge->master, 0);
-	assert_true(bridge->up && !bridge->loopback && lo->loopback);
+	assert_true(bridge->up && !bridge->loopback && lo->loopback && bridge->ethernet && !lo->ethernet);
 	assert_false(inventory_interface_named(world.inventory, "vb")->up);
 	assert_true(has_address(bridge, "172.30.1.1/24"));
 	assert_true(has_address(bridge, "2600:d0::1/64")); /* tentative: no carrier */
@@ -785,7 +785,11 @@ static void test_conntrack_create(void **state)
 	made.from = address("2001:db8::1");
 	made.to = address("2001:db8::2");
 	assert_int_equal(conntrack_create_tcp(seen.conntrack, &made, NULL), 0);
+	assert_int_equal(conntrack_make_liberal(seen.conntrack, &made, NULL), 0);
+	made.from_port++; /* that one is not there */
+	assert_int_equal(conntrack_make_liberal(seen.conntrack, &made, NULL), 0);
 	assert_int_equal(see_all(&seen), 2);
+	assert_int_equal(seen_flow(&seen, IPPROTO_TCP, "2001:db8::2", 22)->tcp_state, 3);
 	assert_null(conntrack_close(seen.conntrack));
 }
 

@@ -563,6 +563,7 @@ static struct policy *random_policy(void)
 	policy->settings.local_users = pick(2) ? LOCAL_USERS_ROOT : LOCAL_USERS_ALL;
 	policy->settings.connections = pick(3) ? 4096 : pick(CONNECTIONS_MAX);
 	policy->settings.labels = pick(2) ? LABELS_TRUST : LABELS_ASK;
+	policy->settings.fast_path = (int)pick(2);
 	for (unsigned i = pick(3); i > 0; i--) {
 		struct dismissal *dismissal = ARRAY_ADD(policy->dismissed, policy->n_dismissed);
 
@@ -725,6 +726,7 @@ static void test_equal(void **state)
 		"settings: {local_users: root}",
 		"settings: {connections: 0}",
 		"settings: {labels: trust}",
+		"settings: {fast_path: true}",
 		"dismissed: [{id: 0a1b2c3d}]",
 		"dismissed: [{id: '12345678'}]",
 		"dismissed: [{id: 0a1b2c3d, comment: x}]",
@@ -1105,7 +1107,7 @@ static char *read_manual(void)
 static bool manual_has(const char *manual, const char *section, const char *key)
 {
 	char heading[64], item[64];
-	const char *start, *end, *found;
+	const char *start, *subsection, *chapter, *found;
 
 	snprintf(heading, sizeof(heading), "\n.Ss %s\n", section);
 	snprintf(item, sizeof(item), "\n.It Ic %s\n", key);
@@ -1113,9 +1115,10 @@ static bool manual_has(const char *manual, const char *section, const char *key)
 	if (!start)
 		return false;
 	start += 2;
-	end = strstr(start, "\n.S");
+	subsection = strstr(start, "\n.Ss ");
+	chapter = strstr(start, "\n.Sh ");
 	found = strstr(start, item);
-	return found && (!end || found < end);
+	return found && (!subsection || found < subsection) && (!chapter || found < chapter);
 }
 
 /* The manual has every key, with its default, and all of its examples parse. */

@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""settings.fast_path: what was let through a moment ago is sent on past the rules, and nothing else ever is."""
+
+import contextlib
+import hashlib
+import re
+import signal
+import socket
+import struct
+import threading
+import time
+
+import pytest
+
+from attacks import PUB4, SIX6
+from probes import OPEN_WAIT, SLOW, Flood, Watch, _checksum, send_frame, talk, tcp_open, udp_arrived, udp_socket
+from scene import HOST4, INTERNET4, INTERNET6, TRUSTED4
+from test_passed import arrive
+
+LIFE = 1.0  # seconds for which what was seen to pass counts
+PAUSE = 5.0  # seconds after a change that takes something away, in which nothing goes the fast way
+FAST = {"settings": {"fast_path": True},
+        "containers": [{"name": "pub", "policies": ["wan", "dns"], "publish": [{"port": "9053/udp", "to": ["upstream"]}]}],
+        "allow": [{"from": "upstream", "to": "container:pub", "ports": ["9053/udp", "9999/tcp"]},
+                  {"from": "upstream", "to": "container:six", "ports": ["9053/udp", "9999/tcp"]}]}
+FORWARD = """
+table inet {} {{
+	chain forward {{
+		type filter hook forward priority 0
+		ip daddr 50.0.0.10 {}
+	}}
+}}
+"""
+# who opens, to where, by TCP: a container with NAT, a LAN with NAT, routed in, a published port, IPv6
+FLOWS = {
+    "out": ("pub", INTERNET4, 80), "lan": ("trusted", INTERNET4, 80), "in": ("neighbour", PUB4, 9999),
+    "out6": ("six", INTERNET6, 80), "in6": ("neighbour", SIX6, 9999),
+}
+
+
+@pytest.fixture
+def up(stage, built):
+    """The fast path is on, and runs."""
+    stage.closed(FAST)
+    if stage.spr.status()["fast_path"]["interfaces"] == 0 and not fast_notes(stage):
+        stage.spr.wait_for(lambda status: status["fast_path"]["interfaces"] > 0)
+    if any("next start" in note for note in fast_notes(stage)):
+        stage.spr.restart()
+    if any("without it" in note for note in fast_notes(stage)):
+        pytest.skip("this spr was built without the fast path")
+    running(stage)
+    return stage.scene
+
+
+def fast_notes(stage):
+    return [note for note in stage.spr.status()["notes"] if "fast" in note]
+
+
+def running(stage):
+    stage.spr.wait_for(lambda status: status["fast_path"]["running"], 2 * PAUSE)
+
+
+def packets(stage):
+    return stage.spr.status()["fast_path"]["packets"]
+
+
+def goes_fast(stage, sock, seconds=5):
+    """Keeps a flow busy until its packets go the fast way."""
+    until = time.monotonic() + seconds * SLOW
+    while time.monotonic() < until:
+        before = packets(stage)
+        for _ in range(20):
+            assert talk(sock, OPEN_WAIT)
+        if packets(stage) - before >= 20:
+            return
+        time.sleep(0.05)
+    raise AssertionError("it goes the long way")
+
+
+def opened(scene, who, address, port, kind="tcp"):
+    space = getattr(scene, who)
+    if kind == "udp":
+        return udp_socket(space, address, port)
+    return tcp_open(space, address, port, OPEN_WAIT)[0]
+
+
+@pytest.mark.parametrize("kind", ["tcp", "udp"])
+@pytest.mark.parametrize("flow", FLOWS)
+def test_goes_fast(flow, kind, stage, up):
+    who, address, port = FLOWS[flow]
+    with opened(up, who, address, 9053 if kind == "udp" and port == 9999 else port, kind) as sock:
+        goes_fast(stage, sock)
+
+
+def test_published_port(stage, up):
+    """By Docker's NAT, which the neighbour does not see: the container is dialled at the machine's address, and answers from it."""
+    with opened(up, "neighbour", HOST4, 9053, "udp") as sock, Watch(up.neighbour, "eth0") as watch:
+        goes_fast(stage, sock)
+        assert talk(sock, OPEN_WAIT)
+        assert not watch.saw(socket.inet_aton(PUB4), 0.2), "an address of the inside was seen outside"
+
+
+def test_one_hop_less(stage, up):
+    """As by the long way: a packet has one hop less to live, and one that has none left gets an answer."""
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+        goes_fast(stage, sock)
+        sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        sock.send(b"?")
+        time.sleep(0.3)
+        with pytest.raises(OSError, match="No route"):
+            sock.recv(100)
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
+        goes_fast(stage, sock)
+        before = packets(stage)
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 9)
+        sock.send(b"seven left")
+        packet = watch.packet(b"seven left", OPEN_WAIT)
+        assert packet[14 + 8] == 7, "two routers"
+        assert packets(stage) > before
+
+
+def test_revoke(stage, up):
+    """Not one packet arrives once the call that took the right away has returned."""
+    stage.grant(["allow", "upstream", "container:pub:80/udp"])
+    for _ in range(3):
+        running(stage)
+        with opened(up, "neighbour", PUB4, 80, "udp") as sock, Flood(up, "neighbour", PUB4, 80, 20) as flood:
+            goes_fast(stage, sock)
+            assert arrive(up.pub) > 100, "the control: granted packets arrive"
+            stage.grant(["allow", "upstream", "container:pub:80/udp", "--remove"])
+            assert arrive(up.pub) == 0
+            assert flood.stop() > 1000
+        stage.grant(["allow", "upstream", "container:pub:80/udp"])
+
+
+def test_revoke_both_sides(stage, up):
+    """A server that goes on talking is not heard any more, either; and the pause after a change ends."""
+    stage.grant(["allow", "upstream", "container:six:9999/udp"])
+    running(stage)
+    stop = threading.Event()
+    with up.six.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server, opened(up, "neighbour", SIX6, 9999, "udp") as client:
+        server.bind(("::", 9999))
+        client.send(b"hello")
+        peer = server.recvfrom(100)[1]
+
+        def go_on():
+            while not stop.is_set():
+                with contextlib.suppress(OSError):
+                    server.sendto(b"more", peer)
+                time.sleep(0.0002)
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        try:
+            before = packets(stage)
+            time.sleep(1)
+            assert packets(stage) - before > 500, "it goes the long way"
+            assert arrive(up.neighbour) > 100, "the control: it is heard"
+            stage.grant(["allow", "upstream", "container:six:9999/udp", "--remove"])
+            assert arrive(up.neighbour) == 0
+        finally:
+            stop.set()
+            thread.join()
+    assert not stage.spr.status()["fast_path"]["running"]
+    running(stage)
+
+
+def forged(sock, source, target, device):
+    """A packet of somebody else's flow, as a frame of whoever is at `device`."""
+    data = b"forged"
+    (_, sport), (_, dport) = sock.getsockname(), sock.getpeername()
+    ends = socket.inet_aton(source) + socket.inet_aton(target)
+    udp = struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(data), 1, 0, 64, 17, 0) + ends
+    ip = ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:]
+    space, gateway = device
+    return bytes.fromhex(gateway.replace(":", "")) + bytes.fromhex(space.mac("eth0").replace(":", "")) + b"\x08\x00" + ip + udp
+
+
+def test_forged(stage, up):
+    """Somebody on another network has no part in a flow whose numbers he knows; who has it, has."""
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
+        goes_fast(stage, sock)
+        for who, bridge in (("guest", "guest0"), ("pub", "br-a"), ("neighbour", "eth0")):
+            space = getattr(up, who)
+            frame = forged(sock, TRUSTED4, INTERNET4, (space, up.router.mac(bridge)))
+            assert talk(sock, OPEN_WAIT)
+            for _ in range(5):
+                send_frame(space, "eth0", frame)
+            assert not watch.saw(b"forged", 0.3), who
+            goes_fast(stage, sock)
+        before = packets(stage)
+        send_frame(up.trusted, "eth0", forged(sock, TRUSTED4, INTERNET4, (up.trusted, up.router.mac("br-lan"))))
+        assert watch.saw(b"forged", OPEN_WAIT), "the control"
+        assert packets(stage) > before
+
+
+def test_much(stage, up):
+    """Megabytes by TCP, both ways at once, with NAT: what arrives is what was sent."""
+    size = 64 << 20
+    with up.internet.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        listener.bind(("", 7777))
+        listener.listen()
+        with up.trusted.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+            client.connect((INTERNET4, 7777))
+            server = listener.accept()[0]
+            with server:
+                until = time.monotonic() + 1.5  # from then on it is worth asking for
+                while time.monotonic() < until:
+                    client.send(b"x")
+                    assert server.recv(1) == b"x"
+                    time.sleep(0.1)
+                before = packets(stage)
+                sums = {}
+
+                def send(sock, seed):
+                    piece, digest, left = hashlib.sha256(seed).digest() * 2048, hashlib.sha256(), size
+                    while left:
+                        sock.sendall(piece)
+                        digest.update(piece)
+                        left -= len(piece)
+                    sock.shutdown(socket.SHUT_WR)
+                    sums[seed, "sent"] = digest.hexdigest()
+
+                def hear(sock, seed):
+                    digest = hashlib.sha256()
+                    while piece := sock.recv(1 << 20):
+                        digest.update(piece)
+                    sums[seed, "heard"] = digest.hexdigest()
+
+                threads = [threading.Thread(target=work) for work in (
+                    lambda: send(client, b"a"), lambda: hear(server, b"a"), lambda: send(server, b"b"), lambda: hear(client, b"b"))]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                assert sums[b"a", "sent"] == sums[b"a", "heard"] and sums[b"b", "sent"] == sums[b"b", "heard"]
+                assert packets(stage) - before > 100
+    states = up.router.run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", "7777")
+    assert "ESTABLISHED" not in states and re.search("TIME_WAIT|LAST_ACK|CLOSE", states), f"the end was not seen: {states}"
+
+
+@pytest.mark.parametrize("kind", ["udp", "tcp"])
+def test_too_big(kind, stage, up):
+    """A packet that the next link does not carry is answered, not lost."""
+    up.router.ip("link set guest0 mtu 1300")
+    try:
+        stage.grant(["allow", "rule:trusted", "rule:guest"])
+        running(stage)
+        with opened(up, "trusted", "192.168.78.10", 80, kind) as sock:
+            goes_fast(stage, sock)
+            if kind == "tcp":
+                sock.settimeout(OPEN_WAIT)
+                sock.sendall(b"y" * 100000)
+                heard = 0
+                while heard < 100000:
+                    heard += len(sock.recv(65536))
+            else:
+                sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+                sock.send(b"y" * 1400)
+                time.sleep(0.3)
+                with pytest.raises(OSError, match="too long"):
+                    sock.send(b"y" * 1400)
+                with contextlib.suppress(OSError):
+                    sock.send(b"")  # tells what is still to be told
+            goes_fast(stage, sock)
+    finally:
+        up.router.ip("link set guest0 mtu 1500")
+
+
+def test_connection_stays_known(stage, up):
+    """The connection table hears of a flow often enough to keep it, and forgets it when it is silent."""
+    up.router.sysctl(netfilter__nf_conntrack_udp_timeout_stream=4, netfilter__nf_conntrack_udp_timeout=4)
+    try:
+        with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+            until = time.monotonic() + 7
+            goes_fast(stage, sock)
+            port = str(sock.getsockname()[1])
+            while time.monotonic() < until:
+                assert talk(sock, OPEN_WAIT)
+                assert port in up.router.run("conntrack", "-L", "-p", "udp", "--orig-port-src", port)
+                time.sleep(0.02)
+            time.sleep(6)
+            assert port not in up.router.run("conntrack", "-L", "-p", "udp", "--orig-port-src", port)
+    finally:
+        up.router.sysctl(netfilter__nf_conntrack_udp_timeout_stream=120, netfilter__nf_conntrack_udp_timeout=30)
+
+
+def test_rules_of_others(stage, up):
+    """What other rules drop stops within a second."""
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+        goes_fast(stage, sock)
+        up.nft(FORWARD.format("other", "drop"))
+        try:
+            until = time.monotonic() + LIFE + 0.2
+            while time.monotonic() < until:
+                with contextlib.suppress(OSError):
+                    sock.send(b"?")
+                time.sleep(0.001)
+            before = udp_arrived(up.internet)
+            for _ in range(100):
+                sock.send(b"?")
+            assert udp_arrived(up.internet) == before
+        finally:
+            up.router.run("nft", "delete", "table", "inet", "other")
+        goes_fast(stage, sock)
+
+
+def filters(scene, device):
+    return [scene.router.run("tc", "filter", "show", "dev", device, side) for side in ("ingress", "egress")]
+
+
+def test_leaves_nothing(stage, up):
+    """Where it was there is nothing after `spr down`, and what others have there stays."""
+    up.router.run("tc", "qdisc", "add", "dev", "guest0", "clsact", check=False)
+    up.router.run("tc", "filter", "add", "dev", "guest0", "ingress", "protocol", "ip", "pref", "7", "u32", "match", "ip", "dport", "9",
+                  "0xffff", "classid", "1:1")
+    assert all("spr_fastpath" in text for text in filters(up, "eth0") + filters(up, "guest0"))
+    stage.spr.down()
+    stage.active = False
+    stage.spr.wait_for(lambda status: not status["fast_path"]["interfaces"])
+    assert "spr" not in "".join(filters(up, "guest0") + filters(up, "eth0"))
+    assert "pref 7" in filters(up, "guest0")[0]
+    assert "clsact" not in up.router.run("tc", "qdisc", "show", "dev", "eth0")
+    up.router.run("tc", "qdisc", "del", "dev", "guest0", "clsact")
+
+
+@pytest.mark.daemon_may_die
+def test_daemon_killed(stage, up):
+    """Without a daemon every packet goes the long way after three seconds; the next one begins anew."""
+    def forwarded():
+        text = up.router.run("nft", "list", "table", "inet", "count")
+        return int(re.search(r"packets (\d+)", text)[1])
+
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+        goes_fast(stage, sock)
+        up.nft(FORWARD.format("count", "counter"))
+        try:
+            before = forwarded()
+            for _ in range(100):
+                assert talk(sock, OPEN_WAIT)
+            assert forwarded() - before < 50
+            stage.spr.stop(signal.SIGKILL)
+            time.sleep(3.1)
+            before = forwarded()
+            for _ in range(100):
+                assert talk(sock, OPEN_WAIT)
+            assert forwarded() - before == 100
+        finally:
+            up.router.run("nft", "delete", "table", "inet", "count")
+        stage.spr.start()
+        running(stage)
+        goes_fast(stage, sock)
+    stage.spr.restart()
+    running(stage)
+
+
+def test_new_interface(stage, up):
+    """A container network that is made later takes part; one that goes leaves nothing behind that hurts."""
+    up.docker.network("br-new", ["172.30.44.0/24"], False)
+    try:
+        up.container("fresh", "br-new", "172.30.44.10")
+        stage.grant(["grant", "fresh", "wan"])
+        running(stage)
+        with opened(up, "fresh", INTERNET4, 80, "udp") as sock:
+            goes_fast(stage, sock)
+        up.remove("fresh")
+    finally:
+        up.docker.cli("network", "rm", "br-new")
+    running(stage)
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+        goes_fast(stage, sock)
+
+
+def test_switched_off_and_on(stage, up):
+    """By the policy: off within a second; on again, as the programs are loaded."""
+    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+        goes_fast(stage, sock)
+        off = {**FAST, "settings": {"fast_path": False}}
+        stage.closed(off)
+        until = time.monotonic() + 5
+        while any("spr_fastpath" in text for text in filters(up, "eth0")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert stage.spr.status()["fast_path"] is None
+        assert talk(sock, OPEN_WAIT)
+        stage.closed(FAST)
+        running(stage)
+        goes_fast(stage, sock)
