@@ -84,6 +84,11 @@ struct daemon {
 	time_t clock_seen; /* when expiries were last looked at */
 	struct port_bits ports_seen; /* busy ones, at the last look */
 	bool cut_again; /* ending flows failed in part */
+	struct flow_walk *walk; /* under way, or NULL */
+	bool cut_wanted; /* another one after it, of */
+	struct addr *cut_addrs; /* these; NULL: everybody's */
+	size_t n_cut_addrs;
+	bool open_held; /* a refresh waits for the end of it */
 	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	uint32_t epoch; /* of what is known as let through: another one after each transaction that takes something away */
 	uint64_t fast_held; /* when the fast path last stopped for a change, by the loop's clock */
@@ -117,9 +122,10 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 
 /*
  * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port; with
- * addresses, of the former those that one of them is an end of, and no others. Returns how many of the former, or a negative errno.
+ * addresses, of the former those that one of them is an end of, and no others. They are listed by a thread first: `walk` is
+ * there until it is done. A failure is logged, and tried again by the clock.
  */
-int flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, struct error *error);
+void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
 int flows_cut_sessions(struct daemon *daemon, struct error *error);
 /* Hears the ended flows again that the model accepts now. */

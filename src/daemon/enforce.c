@@ -74,18 +74,11 @@ struct losers {
 	size_t n;
 };
 
-#define LOSERS_MAX 8 /* of more, going through all flows once is faster */
-
 static void losers_find(struct losers *losers, const struct ruleset *from, const struct ruleset *to)
 {
 	losers->any = !from || ruleset_tightens(from, to);
-	if (!from || !losers->any || ruleset_losers(from, to, &losers->addrs, &losers->n) <= 0)
-		return;
-	if (losers->n <= LOSERS_MAX)
-		return;
-	free(losers->addrs);
-	losers->addrs = NULL;
-	losers->n = 0;
+	if (from && losers->any)
+		ruleset_losers(from, to, &losers->addrs, &losers->n);
 }
 
 /* The rules hold already, for every packet of who opened a flow: what fails here is tried again, and fails no change. */
@@ -96,9 +89,8 @@ static void end_and_restore(struct daemon *daemon, const struct losers *losers)
 	if (losers->any || daemon->cut_again) {
 		bool some = losers->any && !daemon->cut_again;
 
-		daemon->cut_again = flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0, &error) < 0;
-		if (daemon->cut_again)
-			log_warning("flows", "%s: trying again", error.text);
+		daemon->cut_again = false;
+		flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0);
 	}
 	if (daemon->n_ended && flows_restore(daemon, &error) < 0)
 		log_warning("flows", "%s", error.text);
@@ -148,11 +140,17 @@ static void on_open(uv_timer_t *timer)
 	daemon->dirty = true;
 }
 
-/* Whether it is too early to open; then there is a refresh when it no longer is. */
+/*
+ * Whether it is too early to open; then there is a refresh when it no longer is. What a container had is forgotten before
+ * the next one has its address.
+ */
 static bool open_waits(struct daemon *daemon)
 {
 	uint64_t now = uv_now(&daemon->loop), next = daemon->closed_at + OPEN_PAUSE;
 
+	daemon->open_held = daemon->walk != NULL;
+	if (daemon->open_held)
+		return true;
 	if (!daemon->closed_at || now >= next)
 		return false;
 	uv_timer_start(&daemon->open, on_open, next - now, 0);

@@ -6,10 +6,12 @@
 #include <linux/netfilter/nf_conntrack_common.h>
 
 #include "base/array.h"
+#include "base/log.h"
 #include "daemon/daemon.h"
 #include "kernel/sessions.h"
 #include "ruleset/compile.h"
 
+#define CUT_ADDRS_MAX 8 /* of more, listing everybody's is faster */
 #define ENDED_MAX 4096 /* remembered: each is looked at again at every change */
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
@@ -212,18 +214,6 @@ static int end_flows(struct daemon *daemon, const struct flow *flows, size_t n, 
 	return result;
 }
 
-struct both {
-	struct search lost, shadows;
-};
-
-static int look_for_both(const struct flow *flow, void *data)
-{
-	struct both *both = data;
-	int r = look_at(flow, &both->lost);
-
-	return r >= 0 && both->shadows.daemon ? look_for_shadow(flow, &both->shadows) : r;
-}
-
 static struct port_bits taken_ports(const struct daemon *daemon)
 {
 	const struct model *model = daemon->model;
@@ -238,35 +228,150 @@ static struct port_bits taken_ports(const struct daemon *daemon)
  * A port that is published or waited on anew is anybody's loss. Flows that have such a port come from before our source ports
  * were in force, or before the service was; sent on, they get another port.
  */
-static int cut_all(struct daemon *daemon, struct both *both, struct error *error)
+static int forget_shadows(struct daemon *daemon, const struct flow *flows, size_t n, struct error *error)
 {
-	int r;
+	struct search shadows = { .daemon = daemon, .taken = taken_ports(daemon) };
+	int r = 0;
 
-	if (daemon->model->nat_first)
-		both->shadows = (struct search){ .daemon = daemon, .taken = taken_ports(daemon) };
-	r = conntrack_each(daemon->conntrack, look_for_both, both, error);
-	if (r >= 0)
-		r = end_flows(daemon, both->lost.flows, both->lost.n_flows, true, error);
-	for (size_t i = 0; i < both->shadows.n_flows && r >= 0; i++)
-		r = conntrack_delete(daemon->conntrack, &both->shadows.flows[i], error);
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = look_for_shadow(&flows[i], &shadows);
+	for (size_t i = 0; i < shadows.n_flows && r >= 0; i++)
+		r = conntrack_delete(daemon->conntrack, &shadows.flows[i], error);
+	free(shadows.flows);
+	return r == -ENOMEM ? error_memory(error) : r;
+}
+
+/* Ends those of them that the model does not accept. */
+static int cut(struct daemon *daemon, const struct flow *flows, size_t n, struct error *error)
+{
+	struct search lost = { .daemon = daemon };
+	int r = 0;
+
+	for (size_t i = 0; i < n && r >= 0; i++)
+		r = look_at(&flows[i], &lost);
+	r = r < 0 ? error_memory(error) : end_flows(daemon, lost.flows, lost.n_flows, true, error);
+	free(lost.flows);
 	return r;
 }
 
-int flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, struct error *error)
-{
-	struct both both = { .lost = { .daemon = daemon } };
+/* Listing the connections takes long where there are many, and even where there are none: a thread of its own does that. */
+struct flow_walk {
+	struct daemon *daemon;
+	uv_work_t work;
+	struct conntrack *conntrack; /* nobody else's */
+	struct addr *addrs; /* whose; NULL: everybody's */
+	size_t n_addrs;
+	struct flow *flows;
+	size_t n_flows;
 	int r;
+	struct error error;
+};
 
-	if (addrs) {
-		r = conntrack_each_of(daemon->conntrack, addrs, n, look_at, &both.lost, error);
-		if (r >= 0)
-			r = end_flows(daemon, both.lost.flows, both.lost.n_flows, true, error);
-	} else {
-		r = cut_all(daemon, &both, error);
+static void walk_free(struct flow_walk *walk)
+{
+	conntrack_close(walk->conntrack);
+	free(walk->addrs);
+	free(walk->flows);
+	free(walk);
+}
+
+static int walk_add(const struct flow *flow, void *data)
+{
+	struct flow_walk *walk = data;
+	struct flow *slot = ARRAY_ADD(walk->flows, walk->n_flows);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = *flow;
+	return 0;
+}
+
+static void walk_work(uv_work_t *work)
+{
+	struct flow_walk *walk = work->data;
+
+	walk->r = conntrack_open(&walk->conntrack, &walk->error);
+	if (walk->r < 0)
+		return;
+	if (walk->addrs)
+		walk->r = conntrack_each_of(walk->conntrack, walk->addrs, walk->n_addrs, walk_add, walk, &walk->error);
+	else
+		walk->r = conntrack_each(walk->conntrack, walk_add, walk, &walk->error);
+}
+
+static void walk_next(struct daemon *daemon);
+
+static void walk_done(uv_work_t *work, int status)
+{
+	struct flow_walk *walk = work->data;
+	struct daemon *daemon = walk->daemon;
+
+	if (walk->r >= 0 && daemon->active && daemon->ruleset) {
+		walk->r = cut(daemon, walk->flows, walk->n_flows, &walk->error);
+		if (walk->r >= 0 && !walk->addrs && daemon->model->nat_first)
+			walk->r = forget_shadows(daemon, walk->flows, walk->n_flows, &walk->error);
 	}
-	free(both.lost.flows);
-	free(both.shadows.flows);
-	return r < 0 ? r : (int)both.lost.n_flows;
+	if (walk->r < 0) {
+		log_warning("flows", "%s: trying again", walk->error.text);
+		daemon->cut_again = true;
+	}
+	walk_free(walk);
+	daemon->walk = NULL;
+	if (daemon->cut_wanted)
+		walk_next(daemon);
+	if (!daemon->walk && daemon->open_held) {
+		daemon->open_held = false;
+		daemon->dirty = true;
+	}
+}
+
+static void walk_next(struct daemon *daemon)
+{
+	struct flow_walk *walk = calloc(1, sizeof(*walk));
+
+	if (!walk) {
+		daemon->cut_again = true; /* by the clock */
+		return;
+	}
+	*walk = (struct flow_walk){ .daemon = daemon,
+				    .work.data = walk,
+				    .addrs = TAKE_PTR(daemon->cut_addrs),
+				    .n_addrs = daemon->n_cut_addrs };
+	daemon->n_cut_addrs = 0;
+	daemon->cut_wanted = false;
+	daemon->walk = walk;
+	if (uv_queue_work(&daemon->loop, &walk->work, walk_work, walk_done) >= 0)
+		return;
+	walk_work(&walk->work); /* better late than never */
+	walk_done(&walk->work, 0);
+}
+
+/* Adds to what is to be looked at next; without addresses, or without memory for them, that is everybody's. */
+static void want(struct daemon *daemon, const struct addr *addrs, size_t n)
+{
+	bool everybody = !addrs || (daemon->cut_wanted && !daemon->cut_addrs) ||
+			 daemon->n_cut_addrs + n > CUT_ADDRS_MAX;
+
+	for (size_t i = 0; i < n && !everybody; i++) {
+		struct addr *slot = ARRAY_ADD(daemon->cut_addrs, daemon->n_cut_addrs);
+
+		if (slot)
+			*slot = addrs[i];
+		everybody = !slot;
+	}
+	daemon->cut_wanted = true;
+	if (!everybody)
+		return;
+	free(daemon->cut_addrs);
+	daemon->cut_addrs = NULL;
+	daemon->n_cut_addrs = 0;
+}
+
+void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n)
+{
+	want(daemon, addrs, n);
+	if (!daemon->walk)
+		walk_next(daemon);
 }
 
 int flows_cut_sessions(struct daemon *daemon, struct error *error)

@@ -276,6 +276,7 @@ static void stop(struct daemon *daemon)
 	inventory_free(daemon->inventory);
 	free(daemon->routes);
 	free(daemon->ended);
+	free(daemon->cut_addrs);
 	proof_free(daemon);
 	helper_close(&daemon->files);
 	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)
