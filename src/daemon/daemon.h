@@ -48,6 +48,7 @@ struct daemon {
 	uv_check_t check; /* after each turn of the loop: brings the kernel up to date when `dirty` */
 	uv_timer_t clock; /* expiries, and what must be looked at now and then */
 	uv_timer_t open; /* a refresh, when opening no longer waits */
+	uv_timer_t cut_later; /* the connections of what lost its right are listed then */
 	uv_timer_t confirm; /* ends the time in which a revision must be confirmed */
 	uv_poll_t links_poll, nft_poll, droplog_poll, fast_poll;
 
@@ -88,11 +89,11 @@ struct daemon {
 	bool cut_wanted; /* another one after it, of */
 	struct addr *cut_addrs; /* these; NULL: everybody's */
 	size_t n_cut_addrs;
-	bool open_held; /* a refresh waits for the end of it */
 	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	uint32_t epoch; /* of what is known as let through: another one after each transaction that takes something away */
 	uint64_t fast_held; /* when the fast path last stopped for a change, by the loop's clock */
 	bool fast_settled; /* it is attached to the interfaces that are there */
+	bool fast_bridge_rules; /* bridges are left out */
 	char fast_problem[1100]; /* why it does not work, or not everywhere */
 	bool waiting; /* for the engine's first list: until then the kernel keeps what an earlier run left */
 	bool ending; /* a signal came */
@@ -123,9 +124,9 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 /*
  * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port; with
  * addresses, of the former those that one of them is an end of, and no others. They are listed by a thread first: `walk` is
- * there until it is done. A failure is logged, and tried again by the clock.
+ * there until it is done. It begins at once, or some moments later. A failure is logged, and tried again by the clock.
  */
-void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n);
+void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool at_once);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
 int flows_cut_sessions(struct daemon *daemon, struct error *error);
 /* Hears the ended flows again that the model accepts now. */
@@ -142,6 +143,8 @@ void grace_heard(struct daemon *daemon, const struct drop *drop);
  * before each transaction that takes something away; from there on every packet is judged, and for some seconds after.
  */
 void fast_prepare(struct daemon *daemon);
+/* Before rules are written: what a daemon that was killed has left may still run. */
+void fast_sweep(const struct daemon *daemon);
 void fast_hold(struct daemon *daemon);
 void fast_tick(struct daemon *daemon); /* each second */
 void fast_asked(struct daemon *daemon); /* its fd is readable */

@@ -82,7 +82,7 @@ static void losers_find(struct losers *losers, const struct ruleset *from, const
 }
 
 /* The rules hold already, for every packet of who opened a flow: what fails here is tried again, and fails no change. */
-static void end_and_restore(struct daemon *daemon, const struct losers *losers)
+static void end_and_restore(struct daemon *daemon, const struct losers *losers, bool at_once)
 {
 	struct error error = { 0 };
 
@@ -90,7 +90,7 @@ static void end_and_restore(struct daemon *daemon, const struct losers *losers)
 		bool some = losers->any && !daemon->cut_again;
 
 		daemon->cut_again = false;
-		flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0);
+		flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0, at_once);
 	}
 	if (daemon->n_ended && flows_restore(daemon, &error) < 0)
 		log_warning("flows", "%s", error.text);
@@ -140,17 +140,11 @@ static void on_open(uv_timer_t *timer)
 	daemon->dirty = true;
 }
 
-/*
- * Whether it is too early to open; then there is a refresh when it no longer is. What a container had is forgotten before
- * the next one has its address.
- */
+/* Whether it is too early to open; then there is a refresh when it no longer is. */
 static bool open_waits(struct daemon *daemon)
 {
 	uint64_t now = uv_now(&daemon->loop), next = daemon->closed_at + OPEN_PAUSE;
 
-	daemon->open_held = daemon->walk != NULL;
-	if (daemon->open_held)
-		return true;
 	if (!daemon->closed_at || now >= next)
 		return false;
 	uv_timer_start(&daemon->open, on_open, next - now, 0);
@@ -175,8 +169,10 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 			begin_epoch(daemon, ruleset);
 		r = write_ruleset(daemon, ruleset, error);
 		uv_update_time(&daemon->loop);
-		if (losers.any)
+		if (losers.any) {
 			daemon->closed_at = uv_now(&daemon->loop);
+			fast_hold(daemon); /* the pause begins with the end of the transaction */
+		}
 	}
 	note_problem(daemon, r, error);
 	if (r < 0) {
@@ -190,7 +186,7 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);
-	end_and_restore(daemon, &losers);
+	end_and_restore(daemon, &losers, !event);
 	free(losers.addrs);
 	return 0;
 }
@@ -234,6 +230,7 @@ int daemon_repair(struct daemon *daemon, bool others, struct error *error)
 	/* Also where it is put right already: others may have opened something and closed it again. */
 	begin_epoch(daemon, daemon->ruleset);
 	r = nft_repair(daemon->nft, daemon->ruleset, &changed, error);
+	fast_hold(daemon);
 	note_problem(daemon, r, error);
 	if (r >= 0 && found == -ENOTUNIQ)
 		log_warning("repair", "another program changed the tables of spr (%s): put right", difference.text);

@@ -4,6 +4,8 @@
 
 #include "base/log.h"
 #include "daemon/daemon.h"
+#include "kernel/classifier.h"
+#include "kernel/feature.h"
 
 /*
  * What is let through may go the fast way while this daemon says so, each second anew: settings.fast_path. Before a
@@ -29,6 +31,20 @@ void fast_prepare(struct daemon *daemon)
 	log_warning("fast path", "%s", error.text);
 }
 
+void fast_sweep(const struct daemon *daemon)
+{
+	const struct inventory *inventory = daemon->inventory;
+	_cleanup_(nlsocket_closep) struct nlsocket *socket = NULL;
+	int r = nlsocket_open(NETLINK_ROUTE, &socket);
+
+	for (size_t i = 0; i < inventory->n_interfaces && r >= 0; i++)
+		r = classifier_sweep(socket, inventory->interfaces[i].index);
+	if (r >= 0)
+		return;
+	log_warning("fast path", "cannot take away what an earlier run left: %s; waiting for its end", strerror(-r));
+	uv_sleep(RUN_MS);
+}
+
 void fast_hold(struct daemon *daemon)
 {
 	if (!daemon->fastpath)
@@ -43,7 +59,17 @@ static bool is_there(unsigned interface, const void *data)
 	return inventory_interface(data, interface) != NULL;
 }
 
-/* Where packets are routed: at ports of a bridge they are not. */
+/*
+ * Where packets are routed: at ports of a bridge they are not. What comes by a bridge whose ports the rules look at has had its
+ * NAT already, and would be taken for something else.
+ */
+static bool can_be_at(const struct daemon *daemon, const struct interface *interface)
+{
+	if (!interface->ethernet || interface->loopback || interface->master || !interface->up)
+		return false;
+	return strcmp(interface->kind, "bridge") != 0 || !(daemon->fast_bridge_rules || interface->bridge_rules);
+}
+
 static void attach(struct daemon *daemon)
 {
 	const struct inventory *inventory = daemon->inventory;
@@ -55,16 +81,18 @@ static void attach(struct daemon *daemon)
 	for (size_t i = 0; i < inventory->n_interfaces; i++) {
 		const struct interface *interface = &inventory->interfaces[i];
 
-		if (!interface->ethernet || interface->loopback || interface->master || !interface->up)
-			continue;
-		if (fastpath_attach(daemon->fastpath, interface->index, &error) < 0)
-			snprintf(daemon->fast_problem, sizeof(daemon->fast_problem), "%s: %.300s", interface->name,
+		if (!can_be_at(daemon, interface))
+			fastpath_detach(daemon->fastpath, interface->index);
+		else if (fastpath_attach(daemon->fastpath, interface->index, &error) < 0)
+			snprintf(daemon->fast_problem, sizeof(daemon->fast_problem), "%s: %.900s", interface->name,
 				 error.text);
 	}
 }
 
 void fast_tick(struct daemon *daemon)
 {
+	bool bridge_rules;
+
 	if (!daemon->fastpath)
 		return;
 	if (!wanted(daemon)) {
@@ -73,8 +101,11 @@ void fast_tick(struct daemon *daemon)
 		daemon->fast_settled = false;
 		return;
 	}
-	if (!daemon->fast_settled)
+	bridge_rules = feature_bridge_netfilter();
+	if (!daemon->fast_settled || bridge_rules != daemon->fast_bridge_rules) {
+		daemon->fast_bridge_rules = bridge_rules;
 		attach(daemon);
+	}
 	if (daemon->problem[0] || daemon->repair)
 		fast_hold(daemon);
 	if (uv_now(&daemon->loop) - daemon->fast_held >= PAUSE_MS)
@@ -83,11 +114,11 @@ void fast_tick(struct daemon *daemon)
 
 static void make_liberal(const struct flow *flow, void *data)
 {
-	const struct daemon *daemon = data;
+	struct daemon *daemon = data;
 	struct error error = { 0 };
 
 	if (conntrack_make_liberal(daemon->conntrack, flow, &error) < 0)
-		log_warning("fast path", "%s", error.text);
+		snprintf(daemon->fast_problem, sizeof(daemon->fast_problem), "%s", error.text);
 }
 
 void fast_asked(struct daemon *daemon)
@@ -114,4 +145,7 @@ void fast_notes(const struct daemon *daemon, json_t *notes)
 		sentence_add(notes, "the fast path does not work: %s", daemon->fast_problem);
 	else if (!daemon->fastpath)
 		sentence_add(notes, "fast_path: true holds from the next start of sprd on");
+	else if (daemon->fast_bridge_rules)
+		sentence_add(notes, "the fast path leaves bridges out: rules look at their ports here "
+				    "(net.bridge.bridge-nf-call-iptables, -ip6tables)");
 }

@@ -12,6 +12,7 @@
 #include "ruleset/compile.h"
 
 #define CUT_ADDRS_MAX 8 /* of more, listing everybody's is faster */
+#define CUT_LATER 200 /* ms: what happens meanwhile is one walk */
 #define ENDED_MAX 4096 /* remembered: each is looked at again at every change */
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
@@ -317,12 +318,8 @@ static void walk_done(uv_work_t *work, int status)
 	}
 	walk_free(walk);
 	daemon->walk = NULL;
-	if (daemon->cut_wanted)
+	if (daemon->cut_wanted && !uv_is_active((uv_handle_t *)&daemon->cut_later))
 		walk_next(daemon);
-	if (!daemon->walk && daemon->open_held) {
-		daemon->open_held = false;
-		daemon->dirty = true;
-	}
 }
 
 static void walk_next(struct daemon *daemon)
@@ -367,11 +364,23 @@ static void want(struct daemon *daemon, const struct addr *addrs, size_t n)
 	daemon->n_cut_addrs = 0;
 }
 
-void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n)
+static void on_later(uv_timer_t *timer)
 {
-	want(daemon, addrs, n);
+	struct daemon *daemon = timer->data;
+
 	if (!daemon->walk)
 		walk_next(daemon);
+}
+
+void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool at_once)
+{
+	want(daemon, addrs, n);
+	if (!at_once && !uv_is_active((uv_handle_t *)&daemon->cut_later)) {
+		uv_timer_start(&daemon->cut_later, on_later, CUT_LATER, 0);
+	} else if (at_once) {
+		uv_timer_stop(&daemon->cut_later);
+		on_later(&daemon->cut_later);
+	}
 }
 
 int flows_cut_sessions(struct daemon *daemon, struct error *error)

@@ -225,6 +225,7 @@ static int start(struct daemon *daemon, struct error *error)
 	r = links_open(daemon->inventory, &daemon->links, error);
 	if (r < 0)
 		return r;
+	fast_sweep(daemon);
 	r = conntrack_open(&daemon->conntrack, error);
 	if (r < 0)
 		return r;

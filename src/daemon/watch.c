@@ -174,6 +174,7 @@ static void read_ports(struct daemon *daemon)
 	inventory->own_first = first;
 	inventory->own_last = last;
 	daemon->dirty = daemon->cut_again = true; /* a new service ends what has its port */
+	fast_hold(daemon);
 }
 
 static void on_hangup(uv_signal_t *handle, int number)
@@ -262,6 +263,8 @@ int watch_start(struct daemon *daemon, struct error *error)
 	daemon->clock.data = daemon;
 	uv_timer_init(&daemon->loop, &daemon->open);
 	daemon->open.data = daemon;
+	uv_timer_init(&daemon->loop, &daemon->cut_later);
+	daemon->cut_later.data = daemon;
 	r = uv_check_start(&daemon->check, on_check);
 	if (r >= 0)
 		r = uv_timer_start(&daemon->clock, on_clock, CLOCK_MS, CLOCK_MS);
@@ -290,7 +293,7 @@ void watch_stop(struct daemon *daemon)
 		(uv_handle_t *)&daemon->nft_poll,     (uv_handle_t *)&daemon->links_poll,
 		(uv_handle_t *)&daemon->droplog_poll, (uv_handle_t *)&daemon->sighup,
 		(uv_handle_t *)&daemon->confirm,      (uv_handle_t *)&daemon->open,
-		(uv_handle_t *)&daemon->fast_poll,
+		(uv_handle_t *)&daemon->fast_poll,    (uv_handle_t *)&daemon->cut_later,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(handles); i++)

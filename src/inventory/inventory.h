@@ -19,6 +19,7 @@ struct interface {
 	bool up;
 	bool loopback;
 	bool ethernet; /* its packets have Ethernet's header */
+	bool bridge_rules; /* a bridge whose ports IPv4's or IPv6's rules look at, whatever those of the machine do */
 	struct prefix *addresses; /* with host bits: 192.168.1.5/24 */
 	size_t n_addresses;
 };

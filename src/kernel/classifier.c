@@ -96,10 +96,10 @@ int classifier_attach(struct nlsocket *socket, unsigned interface, enum classifi
 	return nlsocket_query(socket, header, NULL, NULL);
 }
 
-/* Without the interface, its qdisc or the filter. */
+/* Without the interface, its qdisc or the filter, or all of tc. */
 static bool is_gone(int r)
 {
-	return r == -ENODEV || r == -ENOENT || r == -EINVAL;
+	return r == -ENODEV || r == -ENOENT || r == -EINVAL || r == -EOPNOTSUPP;
 }
 
 int classifier_detach(struct nlsocket *socket, unsigned interface, enum classifier_side side)
@@ -107,7 +107,7 @@ int classifier_detach(struct nlsocket *socket, unsigned interface, enum classifi
 	char buffer[REQUEST_SIZE] __attribute__((aligned(8)));
 	int r = nlsocket_query(socket, filter_request(buffer, RTM_DELTFILTER, 0, interface, side), NULL, NULL);
 
-	return is_gone(r) ? 0 : r;
+	return is_gone(r) ? 0 : r < 0 ? r : 1;
 }
 
 static int count_filter(const struct nlmsghdr *message, void *data)
@@ -129,4 +129,14 @@ int classifier_clear(struct nlsocket *socket, unsigned interface)
 	if (r >= 0 && !used)
 		r = nlsocket_query(socket, qdisc_request(buffer, RTM_DELQDISC, 0, interface), NULL, NULL);
 	return is_gone(r) ? 0 : r;
+}
+
+int classifier_sweep(struct nlsocket *socket, unsigned interface)
+{
+	int arriving = classifier_detach(socket, interface, CLASSIFIER_ARRIVING);
+	int leaving = classifier_detach(socket, interface, CLASSIFIER_LEAVING);
+
+	if (arriving < 0 || leaving < 0)
+		return arriving < 0 ? arriving : leaving;
+	return arriving || leaving ? classifier_clear(socket, interface) : 0;
 }

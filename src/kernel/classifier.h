@@ -16,8 +16,10 @@ enum classifier_side { CLASSIFIER_ARRIVING, CLASSIFIER_LEAVING };
 int classifier_prepare(struct nlsocket *socket, unsigned interface, bool *ret_made);
 int classifier_attach(struct nlsocket *socket, unsigned interface, enum classifier_side side, int program,
 		      const char *name);
-/* That it is gone already is no error. */
+/* Whether there was one; that there is none, or no interface, is no error. */
 int classifier_detach(struct nlsocket *socket, unsigned interface, enum classifier_side side);
+/* Both sides, and the room where it holds nothing else then: what somebody who was killed has left. */
+int classifier_sweep(struct nlsocket *socket, unsigned interface);
 /* Takes the room away, unless it holds programs of others. */
 int classifier_clear(struct nlsocket *socket, unsigned interface);
 

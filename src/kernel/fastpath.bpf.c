@@ -104,9 +104,20 @@ struct ip_ct_tcp {
 union nf_conntrack_proto {
 	struct ip_ct_tcp tcp;
 };
+struct netns_xfrm {
+	unsigned policy_count[6]; /* those of a direction: in, out, forward */
+	__u8 policy_default[3];
+};
+struct net {
+	struct netns_xfrm xfrm;
+};
+typedef struct {
+	struct net *net;
+} possible_net_t;
 struct nf_conn {
 	struct nf_conntrack_tuple_hash tuplehash[2];
 	unsigned long status;
+	possible_net_t ct_net;
 	union nf_conntrack_proto proto;
 };
 #pragma clang attribute pop
@@ -114,8 +125,12 @@ struct nf_conn {
 #define ORIGINAL 0
 #define REPLY 1
 #define SEEN_REPLY (1UL << 1)
-/* dying, with sequence numbers to correct, a template, with a helper that reads what is said, offloaded otherwise */
-#define PASSED_OVER (1UL << 9 | 1UL << 10 | 1UL << 11 | 1UL << 13 | 1UL << 14)
+/*
+ * With sequence numbers to correct (a SYN proxy), dying, with a time that is fixed, a template, with a helper that reads what
+ * is said, offloaded otherwise: IPS_* of <linux/netfilter/nf_conntrack_common.h>.
+ */
+#define PASSED_OVER (1UL << 6 | 1UL << 9 | 1UL << 10 | 1UL << 11 | 1UL << 13 | 1UL << 14)
+#define XFRM_BLOCK 1 /* of policy_default: what no policy is about */
 #define TCP_ESTABLISHED 3
 #define TCP_BE_LIBERAL 0x08
 
@@ -130,11 +145,19 @@ extern void bpf_ct_release(struct nf_conn *connection) __ksym;
 
 #define L3 ETH_HLEN
 
+#define FRAME_MIN 60 /* shorter ones are filled up */
+
+enum packet_kind {
+	PACKET_OTHER, /* it goes the long way */
+	PACKET_ENDS, /* it begins or ends a TCP connection, and goes the long way */
+	PACKET_DATA,
+};
+
 /*
- * The addresses and ports of a packet that may go the fast way: TCP or UDP without options, fragments or anything that
- * begins or ends a connection. Returns the bytes of its headers after Ethernet's, 0 for any other.
+ * TCP or UDP without options, fragments, tags or anything behind its end: its addresses and ports, and the bytes of its
+ * headers after Ethernet's.
  */
-static __always_inline __u32 packet_parse(struct __sk_buff *skb, struct fastpath_key *key)
+static __always_inline enum packet_kind packet_parse(struct __sk_buff *skb, struct fastpath_key *key, __u32 *headers)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ethhdr *ethernet = data;
@@ -142,13 +165,15 @@ static __always_inline __u32 packet_parse(struct __sk_buff *skb, struct fastpath
 	struct iphdr *ip = data + L3;
 	struct udphdr *udp;
 	struct tcphdr *tcp;
+	__u32 length;
 	void *l4;
 
 	if (skb->vlan_present || data + L3 + sizeof(*ip6) > end)
-		return 0;
+		return PACKET_OTHER;
 	if (ethernet->h_proto == bpf_htons(ETH_P_IP)) {
 		if (ip->version != 4 || ip->ihl != 5 || ip->frag_off & bpf_htons(FRAGMENT) || ip->ttl < 2)
-			return 0;
+			return PACKET_OTHER;
+		length = bpf_ntohs(ip->tot_len);
 		key->family = 4;
 		key->proto = ip->protocol;
 		key->source[0] = ip->saddr;
@@ -156,32 +181,40 @@ static __always_inline __u32 packet_parse(struct __sk_buff *skb, struct fastpath
 		l4 = ip + 1;
 	} else if (ethernet->h_proto == bpf_htons(ETH_P_IPV6)) {
 		if (ip6->version != 6 || ip6->hop_limit < 2)
-			return 0;
+			return PACKET_OTHER;
+		length = bpf_ntohs(ip6->payload_len) + sizeof(*ip6);
 		key->family = 6;
 		key->proto = ip6->nexthdr;
 		__builtin_memcpy(key->source, &ip6->saddr, 2 * sizeof(key->source));
 		l4 = ip6 + 1;
 	} else {
-		return 0;
+		return PACKET_OTHER;
 	}
+	/* several that were put together have one length, or none; inside a tunnel they would be longer than they look */
+	if (skb->gso_size ? key->proto != IPPROTO_TCP : skb->len > FRAME_MIN && skb->len - L3 != length)
+		return PACKET_OTHER;
 	udp = l4;
 	tcp = l4;
 	if (key->proto == IPPROTO_UDP && l4 + sizeof(*udp) <= end) {
 		key->source_port = udp->source;
 		key->target_port = udp->dest;
-		return l4 + sizeof(*udp) - data - L3;
+		*headers = l4 + sizeof(*udp) - data - L3;
+		return PACKET_DATA;
 	}
-	if (key->proto != IPPROTO_TCP || l4 + sizeof(*tcp) > end || tcp->syn || tcp->fin || tcp->rst || !tcp->ack)
-		return 0;
+	if (key->proto != IPPROTO_TCP || l4 + sizeof(*tcp) > end)
+		return PACKET_OTHER;
 	key->source_port = tcp->source;
 	key->target_port = tcp->dest;
-	return l4 - data - L3 + tcp->doff * 4;
+	*headers = l4 - data - L3 + tcp->doff * 4;
+	if (tcp->syn || tcp->fin || tcp->rst)
+		return PACKET_ENDS;
+	return tcp->ack ? PACKET_DATA : PACKET_OTHER;
 }
 
-/* What NAT did: checksums follow the difference. */
-static __always_inline void packet_translate(struct __sk_buff *skb, const struct fastpath_key *key, struct flow *flow)
+/* What NAT did, by IPv4: checksums follow the difference. False when it is done in part. */
+static __always_inline _Bool packet_translate(struct __sk_buff *skb, const struct fastpath_key *key, struct flow *flow)
 {
-	__u32 l4 = L3 + (key->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+	__u32 l4 = L3 + sizeof(struct iphdr);
 	__u32 sum = l4 + (key->proto == IPPROTO_TCP ? offsetof(struct tcphdr, check) : offsetof(struct udphdr, check));
 	__u64 flags = key->proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0; /* without a sum it stays so */
 	__s64 difference =
@@ -189,39 +222,37 @@ static __always_inline void packet_translate(struct __sk_buff *skb, const struct
 	__u32 addresses[2] = { flow->source[0], flow->target[0] };
 	__u16 ports[2] = { flow->source_port, flow->target_port };
 
-	bpf_l4_csum_replace(skb, sum, 0, difference, BPF_F_PSEUDO_HDR | flags);
-	bpf_l4_csum_replace(skb, sum, key->source_port, ports[0], sizeof(ports[0]) | flags);
-	bpf_l4_csum_replace(skb, sum, key->target_port, ports[1], sizeof(ports[1]) | flags);
-	bpf_skb_store_bytes(skb, l4, ports, sizeof(ports), 0);
-	if (key->family == 4) {
-		bpf_l3_csum_replace(skb, L3 + offsetof(struct iphdr, check), 0, difference, 0);
-		bpf_skb_store_bytes(skb, L3 + offsetof(struct iphdr, saddr), addresses, sizeof(addresses), 0);
-	} else {
-		bpf_skb_store_bytes(skb, L3 + offsetof(struct ipv6hdr, saddr), flow->source, 2 * sizeof(flow->source),
-				    0);
-	}
+	return bpf_l4_csum_replace(skb, sum, 0, difference, BPF_F_PSEUDO_HDR | flags) == 0 &&
+	       bpf_l4_csum_replace(skb, sum, key->source_port, ports[0], sizeof(ports[0]) | flags) == 0 &&
+	       bpf_l4_csum_replace(skb, sum, key->target_port, ports[1], sizeof(ports[1]) | flags) == 0 &&
+	       bpf_skb_store_bytes(skb, l4, ports, sizeof(ports), 0) == 0 &&
+	       bpf_l3_csum_replace(skb, L3 + offsetof(struct iphdr, check), 0, difference, 0) == 0 &&
+	       bpf_skb_store_bytes(skb, L3 + offsetof(struct iphdr, saddr), addresses, sizeof(addresses), 0) == 0;
 }
 
-/* One hop less to live, and the next hop's address. */
-static __always_inline int packet_address(struct __sk_buff *skb, const struct fastpath_key *key,
-					  const struct flow *flow)
+/* One hop less to live, and the next hop's address. The sum of a packet that the card made has the hops of IPv6 in it. */
+static __always_inline _Bool packet_address(struct __sk_buff *skb, const struct fastpath_key *key,
+					    const struct flow *flow)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct ipv6hdr *ip6 = data + L3;
 	struct iphdr *ip = data + L3;
 	__u32 sum;
+	__u8 hops;
 
 	if (data + L3 + sizeof(*ip6) > end)
-		return -1;
+		return 0;
 	if (key->family == 4) {
 		sum = ip->check + bpf_htons(0x0100);
 		ip->check = sum + (sum >= 0xffff);
 		ip->ttl--;
-	} else {
-		ip6->hop_limit--;
+		__builtin_memcpy(data, flow->ethernet, sizeof(flow->ethernet));
+		return 1;
 	}
+	hops = ip6->hop_limit - 1;
 	__builtin_memcpy(data, flow->ethernet, sizeof(flow->ethernet));
-	return 0;
+	return bpf_skb_store_bytes(skb, L3 + offsetof(struct ipv6hdr, hop_limit), &hops, sizeof(hops),
+				   BPF_F_RECOMPUTE_CSUM) == 0;
 }
 
 static __always_inline struct fastpath_count *count(void)
@@ -238,6 +269,21 @@ static __always_inline struct fastpath_lease *lease_held(__u64 now)
 	return held && now < held->until ? held : NULL;
 }
 
+/*
+ * A copy of what is known of a direction. The kernel gives an element that was replaced to another one at once: what was copied
+ * is ours if it still stands in its place.
+ */
+static __always_inline _Bool flow_copy(const struct fastpath_key *key, struct flow *ret)
+{
+	struct flow *flow = bpf_map_lookup_elem(&flows, key);
+
+	if (!flow)
+		return 0;
+	*ret = *flow;
+	barrier();
+	return bpf_map_lookup_elem(&flows, key) == flow;
+}
+
 SEC("tc")
 int fastpath_in(struct __sk_buff *skb)
 {
@@ -245,32 +291,28 @@ int fastpath_in(struct __sk_buff *skb)
 	struct fastpath_lease *held = lease_held(now);
 	struct fastpath_key key = {};
 	struct fastpath_count *counted;
-	__u32 headers, length;
-	struct flow *flow;
+	enum packet_kind kind;
+	__u32 headers = 0;
+	struct flow flow;
 
 	if (!held || skb->pkt_type != PACKET_HOST)
 		return TC_ACT_UNSPEC;
-	headers = packet_parse(skb, &key);
-	if (!headers)
-		return TC_ACT_UNSPEC;
+	kind = packet_parse(skb, &key, &headers);
 	key.interface = skb->ifindex;
-	flow = bpf_map_lookup_elem(&flows, &key);
-	if (!flow || flow->learned < held->since || now - flow->learned > LIFE)
+	if (kind == PACKET_ENDS) /* the next connection may have the same ports */
+		bpf_map_delete_elem(&flows, &key);
+	if (kind != PACKET_DATA || !flow_copy(&key, &flow) || flow.learned < held->since || now - flow.learned > LIFE ||
+	    (skb->gso_size ? headers + skb->gso_size : skb->len - L3) > flow.mtu)
 		return TC_ACT_UNSPEC;
-	length = skb->gso_size ? headers + skb->gso_size : skb->len - L3;
-	if (length > flow->mtu)
-		return TC_ACT_UNSPEC;
-	if (flow->translated)
-		packet_translate(skb, &key, flow);
-	if (packet_address(skb, &key, flow) < 0)
+	if ((flow.translated && !packet_translate(skb, &key, &flow)) || !packet_address(skb, &key, &flow))
 		return TC_ACT_SHOT;
-	skb->mark = flow->mark;
-	skb->priority = flow->priority;
+	skb->mark = flow.mark;
+	skb->priority = flow.priority;
 	skb->tc_index = SENT;
 	counted = count();
 	if (counted)
 		counted->packets++;
-	return bpf_redirect(flow->interface, 0);
+	return bpf_redirect(flow.interface, 0);
 }
 
 #define TUPLE_COPY(key, from)                                                                                          \
@@ -292,6 +334,20 @@ struct known {
 	__u8 direction;
 	__u8 strict; /* TCP whose windows are checked: packets that were not seen would make others invalid */
 };
+
+/* Whether packets are looked at by what they came out of, as IPsec does: nothing here knows of that. */
+static __always_inline _Bool has_xfrm_policies(const struct nf_conn *connection)
+{
+	const struct netns_xfrm *xfrm = &connection->ct_net.net->xfrm;
+
+	if (!bpf_core_field_exists(xfrm->policy_count))
+		return 0;
+	if (xfrm->policy_count[0] || xfrm->policy_count[1] || xfrm->policy_count[2])
+		return 1;
+	return bpf_core_field_exists(xfrm->policy_default) &&
+	       (xfrm->policy_default[0] == XFRM_BLOCK || xfrm->policy_default[1] == XFRM_BLOCK ||
+		xfrm->policy_default[2] == XFRM_BLOCK);
+}
 
 /* As the packet arrived, by the connection table; false for one that has to go the long way. */
 static __always_inline _Bool packet_before(struct __sk_buff *skb, const struct fastpath_key *leaving,
@@ -321,7 +377,7 @@ static __always_inline _Bool packet_before(struct __sk_buff *skb, const struct f
 	if (!connection)
 		return 0;
 	fit = (connection->status & SEEN_REPLY) && !(connection->status & PASSED_OVER) &&
-	      (!tcp || connection->proto.tcp.state == TCP_ESTABLISHED);
+	      (!tcp || connection->proto.tcp.state == TCP_ESTABLISHED) && !has_xfrm_policies(connection);
 	known->strict = tcp && !(connection->proto.tcp.seen[ORIGINAL].flags & connection->proto.tcp.seen[REPLY].flags &
 				 TCP_BE_LIBERAL);
 	if (options.dir == REPLY) {
@@ -339,9 +395,12 @@ static __always_inline _Bool packet_before(struct __sk_buff *skb, const struct f
 }
 
 static __always_inline void route_question(struct bpf_fib_lookup *route, const struct fastpath_key *key,
-					   const __u32 source[4], const __u32 target[4])
+					   const __u32 source[4], const __u32 target[4], __u16 source_port,
+					   __u16 target_port)
 {
 	route->l4_protocol = key->proto;
+	route->sport = source_port;
+	route->dport = target_port;
 	route->ifindex = key->interface;
 	route->tot_len = 1; /* any number asks for the MTU of the route */
 	if (key->family == 4) {
@@ -356,26 +415,32 @@ static __always_inline void route_question(struct bpf_fib_lookup *route, const s
 }
 
 /*
- * Whether it was forwarded, not sent by this machine or a tunnel of it: nobody else has the address it came from. And where
- * it goes to is what the routes say, by whichever way it got here: a copy for somebody else, or what a mark of other rules
+ * Whether it was forwarded, not sent by this machine or a tunnel of it: nobody else has the address it came from. And the next
+ * hop is the one that the routes say, by whichever way it got here: a copy for somebody else, or what a mark of other rules
  * sent another way, is not noted.
  */
 static __always_inline _Bool is_routed(struct __sk_buff *skb, const struct fastpath_key *arrived, struct flow *flow)
 {
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct bpf_fib_lookup back = {}, on = {};
+	__u8 differ = 0, *leaving = data;
 	long r;
 
-	route_question(&back, arrived, arrived->target, arrived->source);
+	route_question(&back, arrived, arrived->target, arrived->source, arrived->target_port, arrived->source_port);
 	r = bpf_fib_lookup(skb, &back, sizeof(back), 0);
 	if (r != BPF_FIB_LKUP_RET_SUCCESS && r != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return 0;
-	route_question(&on, arrived, arrived->source, flow->target);
-	if (bpf_fib_lookup(skb, &on, sizeof(on), 0) != BPF_FIB_LKUP_RET_SUCCESS || on.ifindex != flow->interface)
+	route_question(&on, arrived, arrived->source, flow->target, arrived->source_port, flow->target_port);
+	if (bpf_fib_lookup(skb, &on, sizeof(on), 0) != BPF_FIB_LKUP_RET_SUCCESS || on.ifindex != flow->interface ||
+	    data + sizeof(flow->ethernet) > end)
 		return 0;
 	flow->mtu = on.mtu_result;
 	__builtin_memcpy(flow->ethernet, on.dmac, ETH_ALEN);
 	__builtin_memcpy(flow->ethernet + ETH_ALEN, on.smac, ETH_ALEN);
-	return 1;
+#pragma unroll
+	for (unsigned k = 0; k < sizeof(flow->ethernet); k++)
+		differ |= flow->ethernet[k] ^ leaving[k];
+	return !differ;
 }
 
 static __always_inline _Bool is_translated(const struct fastpath_key *arrived, const struct flow *flow)
@@ -407,13 +472,14 @@ int fastpath_out(struct __sk_buff *skb)
 	__u64 now = bpf_ktime_get_coarse_ns();
 	struct fastpath_count *counted;
 	struct known known = {};
+	__u32 headers;
 
 	if (skb->tc_index == SENT) {
 		skb->tc_index = 0;
 		return TC_ACT_UNSPEC;
 	}
 	if (!skb->ingress_ifindex || skb->ingress_ifindex == skb->ifindex || !lease_held(now) ||
-	    !packet_parse(skb, &leaving) || !packet_before(skb, &leaving, &arrived, &known))
+	    packet_parse(skb, &leaving, &headers) != PACKET_DATA || !packet_before(skb, &leaving, &arrived, &known))
 		return TC_ACT_UNSPEC;
 	if (known.strict) {
 		if (known.direction == ORIGINAL)
@@ -426,6 +492,9 @@ int fastpath_out(struct __sk_buff *skb)
 	if (!is_routed(skb, &arrived, &flow))
 		return TC_ACT_UNSPEC;
 	flow.translated = is_translated(&arrived, &flow);
+	if (flow.translated &&
+	    leaving.family == 6) /* kernels before 6.16 cannot correct such a sum where the card made it */
+		return TC_ACT_UNSPEC;
 	flow.learned = now;
 	bpf_map_update_elem(&flows, &arrived, &flow, BPF_ANY);
 	counted = count();

@@ -210,6 +210,15 @@ int fastpath_attach(struct fastpath *fastpath, unsigned interface, struct error 
 	return error_set(error, -r, "the fast path cannot be attached: %s", strerror(-r));
 }
 
+void fastpath_detach(struct fastpath *fastpath, unsigned interface)
+{
+	for (size_t i = fastpath->n_attached; i > 0; i--)
+		if (fastpath->attached[i - 1].interface == interface) {
+			detach(fastpath, &fastpath->attached[i - 1]);
+			ARRAY_CUT(fastpath->attached, fastpath->n_attached, i - 1);
+		}
+}
+
 void fastpath_detach_all(struct fastpath *fastpath)
 {
 	fastpath_stop(fastpath);

@@ -26,6 +26,7 @@ struct fastpath *fastpath_close(struct fastpath *fastpath);
 
 /* At an Ethernet interface; again is no error. -EEXIST where the place is another program's. */
 int fastpath_attach(struct fastpath *fastpath, unsigned interface, struct error *error);
+void fastpath_detach(struct fastpath *fastpath, unsigned interface); /* that it was not there is no error */
 void fastpath_detach_all(struct fastpath *fastpath);
 /* Those that `there` does not know are gone. */
 void fastpath_forget(struct fastpath *fastpath, bool (*there)(unsigned interface, const void *data), const void *data);

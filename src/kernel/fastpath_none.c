@@ -20,6 +20,10 @@ int fastpath_attach(struct fastpath *fastpath, unsigned interface, struct error 
 	return error_set(error, EOPNOTSUPP, "there is no fast path");
 }
 
+void fastpath_detach(struct fastpath *fastpath, unsigned interface)
+{
+}
+
 void fastpath_detach_all(struct fastpath *fastpath)
 {
 }

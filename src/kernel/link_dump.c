@@ -211,7 +211,8 @@ int link_update(struct inventory *inventory, const struct interface *interface, 
 		return inventory_put_interface(inventory, &new);
 	}
 	if (strcmp(old->name, new.name) == 0 && strcmp(old->kind, new.kind) == 0 && old->master == new.master &&
-	    old->up == new.up && old->loopback == new.loopback)
+	    old->up == new.up && old->loopback == new.loopback && old->ethernet == new.ethernet &&
+	    old->bridge_rules == new.bridge_rules)
 		return 0;
 	if (old->up != new.up || old->master != new.master)
 		result->stale |= LINK_DUMP_ROUTES; /* IPv4 routes go without a word */

@@ -54,10 +54,26 @@ static bool family_known(uint8_t family)
 	return family == AF_INET || family == AF_INET6;
 }
 
+/* What a bridge says of itself. */
+static bool has_bridge_rules(const struct nlattr *data)
+{
+	const struct nlattr *attribute;
+	bool any = false;
+
+	mnl_attr_for_each_nested(attribute, data) {
+		uint16_t type = mnl_attr_get_type(attribute);
+
+		if ((type == IFLA_BR_NF_CALL_IPTABLES || type == IFLA_BR_NF_CALL_IP6TABLES) &&
+		    mnl_attr_get_payload_len(attribute) >= 1)
+			any = any || mnl_attr_get_u8(attribute);
+	}
+	return any;
+}
+
 bool rtmessage_interface(const struct nlmsghdr *message, struct interface *ret)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
-	const struct nlattr *table[IFLA_MAX + 1] = { NULL }, *attribute;
+	const struct nlattr *table[IFLA_MAX + 1] = { NULL }, *attribute, *info_data = NULL;
 	struct interface interface = { 0 };
 
 	if (message->nlmsg_type != RTM_NEWLINK && message->nlmsg_type != RTM_DELLINK)
@@ -76,9 +92,13 @@ bool rtmessage_interface(const struct nlmsghdr *message, struct interface *ret)
 	interface.loopback = info->ifi_flags & IFF_LOOPBACK;
 	interface.ethernet = info->ifi_type == ARPHRD_ETHER;
 	if (table[IFLA_LINKINFO])
-		mnl_attr_for_each_nested(attribute, table[IFLA_LINKINFO])
+		mnl_attr_for_each_nested(attribute, table[IFLA_LINKINFO]) {
 			if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND)
 				attribute_text(attribute, interface.kind, sizeof(interface.kind));
+			else if (mnl_attr_get_type(attribute) == IFLA_INFO_DATA)
+				info_data = attribute;
+		}
+	interface.bridge_rules = info_data && strcmp(interface.kind, "bridge") == 0 && has_bridge_rules(info_data);
 	*ret = interface;
 	return true;
 }

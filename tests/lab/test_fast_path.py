@@ -13,8 +13,8 @@ import time
 import pytest
 
 from attacks import PUB4, SIX6
-from probes import OPEN_WAIT, SLOW, Flood, Watch, _checksum, send_frame, talk, tcp_open, udp_arrived, udp_socket
-from scene import HOST4, INTERNET4, INTERNET6, TRUSTED4
+from probes import OPEN_WAIT, SLOW, Flood, Watch, _checksum, send_frame, talk, tcp_open, token, udp_arrived, udp_socket
+from scene import HOST4, INTERNET4, INTERNET6, NEIGHBOUR4, TRUSTED4, Scene
 from test_passed import arrive
 
 LIFE = 1.0  # seconds for which what was seen to pass counts
@@ -36,6 +36,12 @@ FLOWS = {
     "out": ("pub", INTERNET4, 80), "lan": ("trusted", INTERNET4, 80), "in": ("neighbour", PUB4, 9999),
     "out6": ("six", INTERNET6, 80), "in6": ("neighbour", SIX6, 9999),
 }
+
+
+@pytest.fixture(scope="module")
+def scene():
+    with Scene(br_netfilter=False) as standing:
+        yield standing
 
 
 @pytest.fixture
@@ -125,9 +131,10 @@ def test_revoke(stage, up):
     stage.grant(["allow", "upstream", "container:pub:80/udp"])
     for _ in range(3):
         running(stage)
-        with opened(up, "neighbour", PUB4, 80, "udp") as sock, Flood(up, "neighbour", PUB4, 80, 20) as flood:
-            goes_fast(stage, sock)
-            assert arrive(up.pub) > 100, "the control: granted packets arrive"
+        with Flood(up, "neighbour", PUB4, 80, 20) as flood:
+            before = packets(stage)
+            assert arrive(up.pub, 1) > 100, "the control: granted packets arrive"
+            assert packets(stage) - before > 100, "they go the long way"
             stage.grant(["allow", "upstream", "container:pub:80/udp", "--remove"])
             assert arrive(up.pub) == 0
             assert flood.stop() > 1000
@@ -326,34 +333,39 @@ def test_leaves_nothing(stage, up):
     up.router.run("tc", "qdisc", "del", "dev", "guest0", "clsact")
 
 
+def forwarded(scene):
+    """By a rule of somebody else, FORWARD."""
+    return int(re.search(r"packets (\d+)", scene.router.run("nft", "list", "table", "inet", "count"))[1])
+
+
 @pytest.mark.daemon_may_die
 def test_daemon_killed(stage, up):
-    """Without a daemon every packet goes the long way after three seconds; the next one begins anew."""
-    def forwarded():
-        text = up.router.run("nft", "list", "table", "inet", "count")
-        return int(re.search(r"packets (\d+)", text)[1])
-
+    """Without a daemon every packet goes the long way after three seconds; the next one begins anew, and at once."""
     with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
         goes_fast(stage, sock)
         up.nft(FORWARD.format("count", "counter"))
         try:
-            before = forwarded()
+            before = forwarded(up)
             for _ in range(100):
                 assert talk(sock, OPEN_WAIT)
-            assert forwarded() - before < 50
+            assert forwarded(up) - before < 50
             stage.spr.stop(signal.SIGKILL)
             time.sleep(3.1)
-            before = forwarded()
+            before = forwarded(up)
             for _ in range(100):
                 assert talk(sock, OPEN_WAIT)
-            assert forwarded() - before == 100
+            assert forwarded(up) - before == 100
+            stage.spr.start()
+            running(stage)
+            goes_fast(stage, sock)
+            stage.spr.stop(signal.SIGKILL)
+            stage.spr.start()
+            before = forwarded(up)
+            for _ in range(100):
+                assert talk(sock, OPEN_WAIT)
+            assert forwarded(up) - before == 100, "what was left still runs beside the next one's rules"
         finally:
             up.router.run("nft", "delete", "table", "inet", "count")
-        stage.spr.start()
-        running(stage)
-        goes_fast(stage, sock)
-    stage.spr.restart()
-    running(stage)
 
 
 def test_new_interface(stage, up):
@@ -388,3 +400,98 @@ def test_switched_off_and_on(stage, up):
         stage.closed(FAST)
         running(stage)
         goes_fast(stage, sock)
+
+
+def test_bridges_with_rules(stage, up):
+    """Where rules look at the ports of bridges, what comes by one has had its NAT already: bridges are left out."""
+    up.set_br_netfilter(True)
+    try:
+        stage.spr.wait_for(lambda status: any("leaves bridges out" in note for note in status["notes"]))
+        assert "spr_fastpath" not in "".join(filters(up, "br-a") + filters(up, "br-lan"))
+        assert "spr_fastpath" in "".join(filters(up, "eth0"))
+        with opened(up, "neighbour", PUB4, 9053, "udp") as sock:
+            before = packets(stage)
+            for _ in range(50):
+                assert talk(sock, OPEN_WAIT)
+            assert packets(stage) == before
+    finally:
+        up.set_br_netfilter(False)
+    stage.spr.wait_for(lambda status: not fast_notes(stage))
+    up.router.ip("link set br-a type bridge nf_call_iptables 1")
+    try:
+        until = time.monotonic() + 5
+        while "spr_fastpath" in "".join(filters(up, "br-a")):
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        assert "spr_fastpath" in "".join(filters(up, "br-lan"))
+    finally:
+        up.router.ip("link set br-a type bridge nf_call_iptables 0")
+    until = time.monotonic() + 5
+    while "spr_fastpath" not in "".join(filters(up, "br-a")):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_other_gateway(stage, up):
+    """What somebody's mark sends by another gateway on the same link goes on by that."""
+    up.neighbour.sysctl(ipv4__ip_forward=1, ipv4__conf__all__send_redirects=0, ipv4__conf__eth0__send_redirects=0)
+    up.router.ip(f"route add default via {NEIGHBOUR4} table 77", "rule add pref 100 fwmark 7 lookup 77")
+    up.nft("""
+table inet marks {
+	chain prerouting {
+		type filter hook prerouting priority mangle
+		iifname "br-lan" udp dport 80 meta mark set 7
+	}
+}
+""")
+    try:
+        time.sleep(0.5)  # the routes are read, and that is a change
+        running(stage)
+        with opened(up, "trusted", INTERNET4, 80, "udp") as sock, opened(up, "trusted", INTERNET4, 80) as other:
+            goes_fast(stage, other)
+            assert talk(sock, OPEN_WAIT)
+            with Watch(up.neighbour, "eth0") as watch:
+                until = time.monotonic() + 2
+                while time.monotonic() < until:
+                    word = token()
+                    sock.send(word)
+                    assert watch.saw(word, OPEN_WAIT), "it went by the default route"
+    finally:
+        up.router.run("nft", "delete", "table", "inet", "marks")
+        up.router.ip("rule del pref 100", "route flush table 77")
+        up.neighbour.sysctl(ipv4__ip_forward=0)
+
+
+def test_ports_again(stage, up):
+    """A connection that has the ports of one that was reset a moment ago is another one."""
+    port = 43210
+    for _ in range(3):
+        sock = up.trusted.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.settimeout(OPEN_WAIT)
+        sock.bind((TRUSTED4, port))
+        sock.connect((INTERNET4, 80))
+        assert sock.recv(100)
+        goes_fast(stage, sock)
+        states = up.router.run("conntrack", "-L", "-p", "tcp", "--orig-port-src", str(port))
+        assert "ESTABLISHED" in states, states
+        sock.close()
+
+
+def test_beside_ipsec(stage, up):
+    """Where there are policies of IPsec, which look at what a packet came out of, every packet goes the long way."""
+    policy = ["dir", "fwd", "src", "192.0.2.1", "dst", "192.0.2.2"]
+    if "Error" in up.router.run("sh", "-c", f"ip xfrm policy add {' '.join(policy)} action block 2>&1 || echo Error"):
+        pytest.skip("this kernel has no IPsec policies")
+    try:
+        with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+            time.sleep(1.1)
+            before = packets(stage)
+            for _ in range(50):
+                assert talk(sock, OPEN_WAIT)
+            assert packets(stage) == before
+            up.router.run("ip", "xfrm", "policy", "delete", *policy)
+            goes_fast(stage, sock)
+    finally:
+        up.router.run("ip", "xfrm", "policy", "delete", *policy, check=False)
