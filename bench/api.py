@@ -11,9 +11,9 @@ from document import Table
 TEXT = """
 A real sprd under the played Docker of the lab, which lists so many containers, a hundredth of the members being ranges behind a
 LAN interface; networks of at most a thousand. Each change is a call on the control socket, from the request to the answer, by
-turns made and taken back. sprd's state is in memory, so that the disk's syncs are not in it; all else is: the model before and
-after, the sentence of what changes, the revision, the transaction, reading back what the kernel then holds. "Processor" is what
-sprd's own thread ran for it, which other programs on the machine do not disturb. What of it model, ruleset and transaction cost is
+turns made and taken back, a tenth of a second apart. sprd's state is in memory, so that the disk's syncs are not in it; all else
+is: the model before and after, the sentence of what changes, the revision, the transaction, reading back what the kernel then
+holds. "Processor" is what sprd's own thread ran for it, which other programs on the machine do not disturb. What of it model, ruleset and transaction cost is
 in the section "What a change costs". A container that starts or stops is from Docker's word to the kernel, as in the section on
 containers. The daemon takes at most 65,536 containers and 16,384 ranges.
 
@@ -25,6 +25,7 @@ that it is ready; whether the last container had its rights then is said too."""
 SIZES = [(10, 2, 40), (1000, 5, 30), (10000, 10, 10)]
 LONG = [(60000, 60, 2)]
 READY = 0.01  # seconds between two looks
+APART = 0.1  # seconds between two changes: what one leaves to be done after its answer is not the next one's
 
 
 def member(machine, number):
@@ -53,6 +54,7 @@ CHANGES = {
 
 def one(machine, how, arguments):
     """Milliseconds to the answer, and of the daemon's processor time."""
+    time.sleep(APART)
     cpu, began = machine.cpu(), time.monotonic_ns()
     answer = machine.daemon.call(**how, **arguments)
     took = time.monotonic_ns() - began

@@ -23,7 +23,10 @@ these ratios with the quarters below and above it. 1 is the rate of the base; ab
 "frames" are sent by a packet socket past the sender's own stack, which leaves little but the router in the figure; "sockets"
 are sent by UDP sockets, so that sending is in it, as for a service. Each flow was answered once before. Every packet has to
 arrive, or the run fails; and where the policy grants nothing the same traffic must not pass, or it fails too. Each published
-port is a rule in Docker's chains, and the one that is measured stands in their middle.
+port is a rule in Docker's chains, and the one that is measured stands in their middle. A TCP connection that carries bulk is a
+second old when it is measured.
+
+"fast path" is settings.fast_path, with the programs that sprd loads and the lease that it keeps, without sprd.
 """
 
 # title, way, kind, size of the payload, flows, sources
@@ -138,19 +141,22 @@ def answers(options, standing, titles, published, forwarding):
 
 
 def grow(options):
-    sizes = [(10, 5), (1000, 5), (10000, 5), (100000, 5), (10000, 500)]
+    sizes = [(10, 5, "write"), (1000, 5, "write"), (10000, 5, "write"), (100000, 5, "write"), (10000, 500, "write")]
     if options.long:
-        sizes += [(100000, 500)]
+        sizes += [(100000, 500, "write")]
+    if places.has_fast_path(options.build):
+        sizes += [(10, 5, "fast"), (100000, 5, "fast")]
     titles = {"none": "no firewall"}
     with contextlib.ExitStack() as stack:
         standing = {"none": stack.enter_context(places.Place(options.build, towns.Town(2000, 5, 1, six=True)))}
-        for members, networks in sizes:
-            options.say(f"growth, {members} members, {networks} networks")
+        for members, networks, how in sizes:
+            options.say(f"growth, {members} members, {networks} networks, {how}")
             town = towns.Town(members, networks, 1, six=True)
-            name = f"{members}/{networks}"
-            standing[name] = stack.enter_context(places.Place(options.build, town, how="write"))
+            name = f"{members}/{networks}" + "/fast" * (how == "fast")
+            standing[name] = stack.enter_context(places.Place(options.build, town, how=how))
             made = standing[name].made
-            titles[name] = f"{members:,} members, {networks} networks: {made['classes']} classes, {made['elements']:,} elements"
+            titles[name] = f"{members:,} members, {networks} networks: " + (
+                "fast path" if how == "fast" else f"{made['classes']} classes, {made['elements']:,} elements")
         with places.Place(options.build, towns.Town(10000, 5, 1, six=True), how="write", granted=False) as closed:
             rounds.must_be_closed(options, closed, BOTH)
         rows, outcomes = tables_of(options, standing, GROWTH, "none", titles)

@@ -48,6 +48,7 @@ struct daemon {
 	uv_check_t check; /* after each turn of the loop: brings the kernel up to date when `dirty` */
 	uv_timer_t clock; /* expiries, and what must be looked at now and then */
 	uv_timer_t open; /* a refresh, when opening no longer waits */
+	uv_idle_t cut_idle; /* judges listed connections, some in each turn */
 	uv_timer_t cut_later; /* the connections of what lost its right are listed then */
 	uv_timer_t confirm; /* ends the time in which a revision must be confirmed */
 	uv_poll_t links_poll, nft_poll, droplog_poll, fast_poll;
@@ -126,6 +127,8 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
  * addresses, of the former those that one of them is an end of, and no others. They are listed by a thread first: `walk` is
  * there until it is done. It begins at once, or some moments later. A failure is logged, and tried again by the clock.
  */
+void flows_start(struct daemon *daemon);
+void flows_stop(struct daemon *daemon); /* once the loop has ended */
 void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool at_once);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
 int flows_cut_sessions(struct daemon *daemon, struct error *error);

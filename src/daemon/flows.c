@@ -12,6 +12,7 @@
 #include "ruleset/compile.h"
 
 #define CUT_ADDRS_MAX 8 /* of more, listing everybody's is faster */
+#define CUT_AT_ONCE 300 /* connections, a millisecond */
 #define CUT_LATER 200 /* ms: what happens meanwhile is one walk */
 #define ENDED_MAX 4096 /* remembered: each is looked at again at every change */
 
@@ -255,7 +256,10 @@ static int cut(struct daemon *daemon, const struct flow *flows, size_t n, struct
 	return r;
 }
 
-/* Listing the connections takes long where there are many, and even where there are none: a thread of its own does that. */
+/*
+ * Listing the connections takes long where there are many, and even where there are none: a thread of its own does that. They are
+ * judged here, some in each turn of the loop: a change must not wait for a hundred thousand of them.
+ */
 struct flow_walk {
 	struct daemon *daemon;
 	uv_work_t work;
@@ -263,7 +267,8 @@ struct flow_walk {
 	struct addr *addrs; /* whose; NULL: everybody's */
 	size_t n_addrs;
 	struct flow *flows;
-	size_t n_flows;
+	size_t n_flows, n_judged;
+	struct search lost;
 	int r;
 	struct error error;
 };
@@ -273,6 +278,7 @@ static void walk_free(struct flow_walk *walk)
 	conntrack_close(walk->conntrack);
 	free(walk->addrs);
 	free(walk->flows);
+	free(walk->lost.flows);
 	free(walk);
 }
 
@@ -302,13 +308,14 @@ static void walk_work(uv_work_t *work)
 
 static void walk_next(struct daemon *daemon);
 
-static void walk_done(uv_work_t *work, int status)
+/* Those that were lost are judged again: the policy may be another one by now. */
+static void walk_end(struct flow_walk *walk)
 {
-	struct flow_walk *walk = work->data;
 	struct daemon *daemon = walk->daemon;
 
+	uv_idle_stop(&daemon->cut_idle);
 	if (walk->r >= 0 && daemon->active && daemon->ruleset) {
-		walk->r = cut(daemon, walk->flows, walk->n_flows, &walk->error);
+		walk->r = cut(daemon, walk->lost.flows, walk->lost.n_flows, &walk->error);
 		if (walk->r >= 0 && !walk->addrs && daemon->model->nat_first)
 			walk->r = forget_shadows(daemon, walk->flows, walk->n_flows, &walk->error);
 	}
@@ -322,6 +329,31 @@ static void walk_done(uv_work_t *work, int status)
 		walk_next(daemon);
 }
 
+static void walk_judge(uv_idle_t *handle)
+{
+	struct daemon *daemon = handle->data;
+	struct flow_walk *walk = daemon->walk;
+
+	for (size_t i = 0; i < CUT_AT_ONCE && walk->n_judged < walk->n_flows && walk->r >= 0; i++) {
+		walk->r = look_at(&walk->flows[walk->n_judged++], &walk->lost);
+		if (walk->r < 0)
+			error_memory(&walk->error);
+	}
+	if (walk->r < 0 || walk->n_judged == walk->n_flows)
+		walk_end(walk);
+}
+
+static void walk_done(uv_work_t *work, int status)
+{
+	struct flow_walk *walk = work->data;
+	struct daemon *daemon = walk->daemon;
+
+	if (walk->r < 0 || daemon->ending || !daemon->active || walk->n_flows == 0)
+		walk_end(walk);
+	else
+		uv_idle_start(&daemon->cut_idle, walk_judge);
+}
+
 static void walk_next(struct daemon *daemon)
 {
 	struct flow_walk *walk = calloc(1, sizeof(*walk));
@@ -332,6 +364,7 @@ static void walk_next(struct daemon *daemon)
 	}
 	*walk = (struct flow_walk){ .daemon = daemon,
 				    .work.data = walk,
+				    .lost.daemon = daemon,
 				    .addrs = TAKE_PTR(daemon->cut_addrs),
 				    .n_addrs = daemon->n_cut_addrs };
 	daemon->n_cut_addrs = 0;
@@ -362,6 +395,21 @@ static void want(struct daemon *daemon, const struct addr *addrs, size_t n)
 	free(daemon->cut_addrs);
 	daemon->cut_addrs = NULL;
 	daemon->n_cut_addrs = 0;
+}
+
+void flows_start(struct daemon *daemon)
+{
+	uv_timer_init(&daemon->loop, &daemon->cut_later);
+	uv_idle_init(&daemon->loop, &daemon->cut_idle);
+	daemon->cut_later.data = daemon->cut_idle.data = daemon;
+}
+
+void flows_stop(struct daemon *daemon)
+{
+	if (daemon->walk)
+		walk_free(daemon->walk);
+	free(daemon->cut_addrs);
+	free(daemon->ended);
 }
 
 static void on_later(uv_timer_t *timer)

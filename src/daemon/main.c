@@ -276,8 +276,7 @@ static void stop(struct daemon *daemon)
 	store_close(daemon->store);
 	inventory_free(daemon->inventory);
 	free(daemon->routes);
-	free(daemon->ended);
-	free(daemon->cut_addrs);
+	flows_stop(daemon);
 	proof_free(daemon);
 	helper_close(&daemon->files);
 	for (size_t i = 0; i < RECENT_DROPS_MAX; i++)

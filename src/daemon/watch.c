@@ -263,8 +263,7 @@ int watch_start(struct daemon *daemon, struct error *error)
 	daemon->clock.data = daemon;
 	uv_timer_init(&daemon->loop, &daemon->open);
 	daemon->open.data = daemon;
-	uv_timer_init(&daemon->loop, &daemon->cut_later);
-	daemon->cut_later.data = daemon;
+	flows_start(daemon);
 	r = uv_check_start(&daemon->check, on_check);
 	if (r >= 0)
 		r = uv_timer_start(&daemon->clock, on_clock, CLOCK_MS, CLOCK_MS);
@@ -294,6 +293,7 @@ void watch_stop(struct daemon *daemon)
 		(uv_handle_t *)&daemon->droplog_poll, (uv_handle_t *)&daemon->sighup,
 		(uv_handle_t *)&daemon->confirm,      (uv_handle_t *)&daemon->open,
 		(uv_handle_t *)&daemon->fast_poll,    (uv_handle_t *)&daemon->cut_later,
+		(uv_handle_t *)&daemon->cut_idle,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(handles); i++)
