@@ -204,6 +204,7 @@ static void fake_quit(struct fake *fake)
 static void on_tick(uv_timer_t *timer)
 {
 	*(bool *)timer->data = true;
+	uv_stop(timer->loop); /* else a timer that was due before leaves the loop waiting for something else */
 }
 
 static void wait_ms(struct fake *fake, unsigned ms)

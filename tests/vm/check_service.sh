@@ -127,6 +127,26 @@ check "still closed" not asks "$address" 80
 systemctl restart docker.service
 check "Docker's own restart" until_true docker start web
 check "opened as before" until_true asks 192.0.2.2 8080
+
+echo "-- the fast path"
+fast_path()
+{
+	spr status | grep "$@"
+}
+sysctl -qw net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0 2>/dev/null
+check "export" sh -c 'spr export >/run/policy.yaml && echo "settings: {fast_path: true}" >>/run/policy.yaml'
+check "apply" spr apply -f /run/policy.yaml --force
+check "it waits for a restart" fast_path 'from the next start'
+check "restart" systemctl restart sprd.service
+check "the unit alone does not allow it, and status says so" until_true fast_path 'the fast path does not work'
+check "opened as before" asks 192.0.2.2 8080
+mkdir -p /etc/systemd/system/sprd.service.d
+check "the drop-in" cp /usr/local/share/doc/spr/examples/fast-path.conf /etc/systemd/system/sprd.service.d/
+check "restart" sh -c 'systemctl daemon-reload && systemctl restart sprd.service'
+check "it runs" until_true fast_path '^fast path *on'
+check "opened as before" asks 192.0.2.2 8080
+check "the container's address is closed" not asks "$address" 80
+
 check "down" tools/up down
 check "no table left" sh -c '! nft list tables | grep spr'
 [ "$failed" = 0 ] || journalctl -b -o cat -u sprd -u docker | tail -n 40
