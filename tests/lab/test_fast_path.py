@@ -13,8 +13,8 @@ import time
 import pytest
 
 from attacks import PUB4, SIX6
-from probes import OPEN_WAIT, SLOW, Flood, Watch, _checksum, send_frame, talk, tcp_open, token, udp_arrived, udp_socket
-from scene import HOST4, INTERNET4, INTERNET6, NEIGHBOUR4, TRUSTED4, Scene
+from probes import OPEN_WAIT, SLOW, Flood, Watch, _checksum, family_of, send_frame, talk, tcp_open, token, udp_arrived, udp_socket
+from scene import HOST4, INTERNET4, INTERNET6, NEIGHBOUR4, TRUSTED4, TRUSTED6, Scene
 from test_passed import arrive
 
 LIFE = 1.0  # seconds for which what was seen to pass counts
@@ -126,19 +126,21 @@ def test_one_hop_less(stage, up):
         assert packets(stage) > before
 
 
-def test_revoke(stage, up):
+@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)], ids=["IPv4", "IPv6"])
+def test_revoke(who, address, stage, up):
     """Not one packet arrives once the call that took the right away has returned."""
-    stage.grant(["allow", "upstream", "container:pub:80/udp"])
-    for _ in range(3):
+    grant = ["allow", "upstream", f"container:{who}:80/udp"]
+    stage.grant(grant)
+    for _ in range(2):
         running(stage)
-        with Flood(up, "neighbour", PUB4, 80, 20) as flood:
+        with Flood(up, "neighbour", address, 80, 20) as flood:
             before = packets(stage)
-            assert arrive(up.pub, 1) > 100, "the control: granted packets arrive"
+            assert arrive(getattr(up, who), 1) > 100, "the control: granted packets arrive"
             assert packets(stage) - before > 100, "they go the long way"
-            stage.grant(["allow", "upstream", "container:pub:80/udp", "--remove"])
-            assert arrive(up.pub) == 0
+            stage.grant([*grant, "--remove"])
+            assert arrive(getattr(up, who)) == 0
             assert flood.stop() > 1000
-        stage.grant(["allow", "upstream", "container:pub:80/udp"])
+        stage.grant(grant)
 
 
 def test_revoke_both_sides(stage, up):
@@ -176,29 +178,37 @@ def test_revoke_both_sides(stage, up):
 def forged(sock, source, target, device):
     """A packet of somebody else's flow, as a frame of whoever is at `device`."""
     data = b"forged"
-    (_, sport), (_, dport) = sock.getsockname(), sock.getpeername()
-    ends = socket.inet_aton(source) + socket.inet_aton(target)
+    sport, dport = sock.getsockname()[1], sock.getpeername()[1]
+    family = family_of(source)
+    ends = socket.inet_pton(family, source) + socket.inet_pton(family, target)
     udp = struct.pack("!HHHH", sport, dport, 8 + len(data), 0) + data
-    ip = struct.pack("!BBHHHBBH", 0x45, 0, 28 + len(data), 1, 0, 64, 17, 0) + ends
-    ip = ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:]
+    if family == socket.AF_INET6:
+        udp = udp[:6] + struct.pack("!H", _checksum(ends + struct.pack("!II", len(udp), socket.IPPROTO_UDP) + udp)) + udp[8:]
+        packet = struct.pack("!IHBB", 6 << 28, len(udp), socket.IPPROTO_UDP, 64) + ends + udp
+    else:
+        ip = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(udp), 1, 0, 64, socket.IPPROTO_UDP, 0) + ends
+        packet = ip[:10] + struct.pack("!H", _checksum(ip)) + ip[12:] + udp
     space, gateway = device
-    return bytes.fromhex(gateway.replace(":", "")) + bytes.fromhex(space.mac("eth0").replace(":", "")) + b"\x08\x00" + ip + udp
+    macs = bytes.fromhex((gateway + space.mac("eth0")).replace(":", ""))
+    return macs + (b"\x86\xdd" if family == socket.AF_INET6 else b"\x08\x00") + packet
 
 
-def test_forged(stage, up):
+@pytest.mark.parametrize("source, far, inside, bridge", [(TRUSTED4, INTERNET4, "pub", "br-a"), (TRUSTED6, INTERNET6, "six", "br-6")],
+                         ids=["IPv4", "IPv6"])
+def test_forged(source, far, inside, bridge, stage, up):
     """Somebody on another network has no part in a flow whose numbers he knows; who has it, has."""
-    with opened(up, "trusted", INTERNET4, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
+    with opened(up, "trusted", far, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
         goes_fast(stage, sock)
-        for who, bridge in (("guest", "guest0"), ("pub", "br-a"), ("neighbour", "eth0")):
+        for who, device in (("guest", "guest0"), (inside, bridge), ("neighbour", "eth0")):
             space = getattr(up, who)
-            frame = forged(sock, TRUSTED4, INTERNET4, (space, up.router.mac(bridge)))
+            frame = forged(sock, source, far, (space, up.router.mac(device)))
             assert talk(sock, OPEN_WAIT)
             for _ in range(5):
                 send_frame(space, "eth0", frame)
             assert not watch.saw(b"forged", 0.3), who
             goes_fast(stage, sock)
         before = packets(stage)
-        send_frame(up.trusted, "eth0", forged(sock, TRUSTED4, INTERNET4, (up.trusted, up.router.mac("br-lan"))))
+        send_frame(up.trusted, "eth0", forged(sock, source, far, (up.trusted, up.router.mac("br-lan"))))
         assert watch.saw(b"forged", OPEN_WAIT), "the control"
         assert packets(stage) > before
 
@@ -462,19 +472,20 @@ table inet marks {
         up.neighbour.sysctl(ipv4__ip_forward=0)
 
 
-def test_ports_again(stage, up):
+@pytest.mark.parametrize("source, far", [(TRUSTED4, INTERNET4), (TRUSTED6, INTERNET6)], ids=["IPv4", "IPv6"])
+def test_ports_again(source, far, stage, up):
     """A connection that has the ports of one that was reset a moment ago is another one."""
     port = 43210
     for _ in range(3):
-        sock = up.trusted.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock = up.trusted.socket(family_of(source), socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         sock.settimeout(OPEN_WAIT)
-        sock.bind((TRUSTED4, port))
-        sock.connect((INTERNET4, 80))
+        sock.bind((source, port))
+        sock.connect((far, 80))
         assert sock.recv(100)
         goes_fast(stage, sock)
-        states = up.router.run("conntrack", "-L", "-p", "tcp", "--orig-port-src", str(port))
+        states = up.router.run("conntrack", "-L", "-f", "ipv6" if ":" in far else "ipv4", "-p", "tcp", "--orig-port-src", str(port))
         assert "ESTABLISHED" in states, states
         sock.close()
 
