@@ -66,6 +66,8 @@ struct party {
 	struct lines labels;
 	bool *twice; /* of each label: another party of this model has it too */
 	bool *shared; /* of each label: the twin has it too, and nobody else */
+	size_t *own; /* which labels are not shared */
+	size_t n_own;
 	struct party *twin; /* in the other model, of the same number, or NULL */
 };
 
@@ -81,6 +83,7 @@ static void parties_free(struct party *parties, size_t n)
 		lines_clear(&parties[i].labels);
 		free(parties[i].twice);
 		free(parties[i].shared);
+		free(parties[i].own);
 	}
 	free(parties);
 }
@@ -109,31 +112,57 @@ static int label_classes(const struct model *model, struct party *classes)
 	return 0;
 }
 
-/* `same`: the other model has the right too, so only names that it has not are told. */
+/*
+ * Which labels of a target are told for a label of a source; `same`: the other model has the right too, so what both share
+ * is not. Most of what there is is shared: the rest is gone through by itself.
+ */
+struct told_of {
+	const struct party *target;
+	bool own;
+};
+
+static struct told_of told_of(const struct party *source, size_t label, const struct party *target, bool same)
+{
+	return (struct told_of){ target, same && source->shared[label] };
+}
+
+static size_t told_count(const struct told_of *of)
+{
+	return of->own ? of->target->n_own : of->target->labels.n;
+}
+
+static const char *told_label(const struct told_of *of, size_t i)
+{
+	return of->target->labels.text[of->own ? of->target->own[i] : i];
+}
+
 static int add_right(struct told *told, const struct party *one, const struct party *other, const struct right *right,
 		     bool same)
 {
-	const struct lines *from = &one->labels, *to = &other->labels;
+	const struct lines *from = &one->labels;
 	_cleanup_free_ char *what = right_text(right);
 
 	if (!what)
 		return -ENOMEM;
-	for (size_t i = 0; i < from->n; i++)
-		for (size_t k = 0; k < to->n; k++) {
+	for (size_t i = 0; i < from->n; i++) {
+		struct told_of of = told_of(one, i, other, same);
+
+		for (size_t k = 0; k < told_count(&of); k++) {
+			const char *to = told_label(&of, k);
 			char *text;
 
-			if ((same && one->shared[i] && other->shared[k]) || strcmp(from->text[i], to->text[k]) == 0)
+			if (strcmp(from->text[i], to) == 0)
 				continue;
 			if (told->lines.n >= CHANGES_MAX) {
 				told->too_many = true;
 				return 0;
 			}
 			/* blocks sort apart, so that they can be told apart: a new one closes */
-			if (asprintf(&text, "%s%s -> %s: %s", right->deny ? "!" : "", from->text[i], to->text[k],
-				     what) < 0 ||
+			if (asprintf(&text, "%s%s -> %s: %s", right->deny ? "!" : "", from->text[i], to, what) < 0 ||
 			    lines_add(&told->lines, text) < 0)
 				return -ENOMEM;
 		}
+	}
 	return 0;
 }
 
@@ -176,24 +205,26 @@ static int label_fronts(const struct model *model, struct party *fronts)
 
 static int add_published(struct told *told, const struct party *one, const struct party *other, bool same)
 {
-	const struct lines *from = &one->labels, *to = &other->labels;
+	const struct lines *from = &one->labels;
 
-	for (size_t i = 0; i < from->n; i++)
-		for (size_t k = 0; k < to->n; k++) {
-			size_t length = strlen(from->text[i]);
+	for (size_t i = 0; i < from->n; i++) {
+		struct told_of of = told_of(one, i, other, same);
+		size_t length = strlen(from->text[i]);
+
+		for (size_t k = 0; k < told_count(&of); k++) {
+			const char *to = told_label(&of, k);
 			char *text;
 
-			if ((same && one->shared[i] && other->shared[k]) ||
-			    (strncmp(from->text[i], to->text[k], length) == 0 && to->text[k][length] == ':'))
+			if (strncmp(from->text[i], to, length) == 0 && to[length] == ':')
 				continue;
 			if (told->lines.n >= CHANGES_MAX) {
 				told->too_many = true;
 				return 0;
 			}
-			if (asprintf(&text, "%s -> %s", from->text[i], to->text[k]) < 0 ||
-			    lines_add(&told->lines, text) < 0)
+			if (asprintf(&text, "%s -> %s", from->text[i], to) < 0 || lines_add(&told->lines, text) < 0)
 				return -ENOMEM;
 		}
+	}
 	return 0;
 }
 
@@ -276,6 +307,22 @@ static void mark_shared(struct party *one, struct party *other)
 	}
 }
 
+/* When nothing more will be shared. -ENOMEM. */
+static int find_own(struct party *parties, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct party *party = &parties[i];
+
+		party->own = calloc(party->labels.n + 1, sizeof(*party->own));
+		if (!party->own)
+			return -ENOMEM;
+		for (size_t k = 0; k < party->labels.n; k++)
+			if (!party->shared[k])
+				party->own[party->n_own++] = k;
+	}
+	return 0;
+}
+
 static struct party **parties_sorted(struct party *parties, size_t n)
 {
 	struct party **sorted = calloc(n + 1, sizeof(struct party *));
@@ -306,7 +353,7 @@ static int parties_pair(struct party *from, size_t n_from, struct party *to, siz
 		i += order <= 0;
 		k += order >= 0;
 	}
-	return 0;
+	return find_own(from, n_from) < 0 ? -ENOMEM : find_own(to, n_to);
 }
 
 static int sides_pair(struct side *from, struct side *to)
