@@ -16,8 +16,7 @@ is sent to the one at which the kernel has the container's rights, and from `die
 how long that takes to answer, is in it. The control: before it is measured, a container that may be reached is, and one that may
 not is not, under packets every 200 µs; and each start and each stop has to be seen in the kernel, or the run fails.
 
-"One after the other" leaves 100 ms between the two. The others start and stop at random moments, so many a second of each: there,
-what opens may wait up to 25 ms for what was closed before it (ARCHITECTURE.md, the life of a change)."""
+"One after the other" leaves 100 ms between the two. The others start and stop at random moments, so many a second of each."""
 
 ALONE = 100
 CROWDS = [(300, 10), (1000, 20)]  # how many start and stop, and how many a second of each

@@ -47,7 +47,6 @@ struct daemon {
 	uv_signal_t sigterm, sigint, sighup;
 	uv_check_t check; /* after each turn of the loop: brings the kernel up to date when `dirty` */
 	uv_timer_t clock; /* expiries, and what must be looked at now and then */
-	uv_timer_t open; /* a refresh, when opening no longer waits */
 	uv_idle_t cut_idle; /* judges listed connections, some in each turn */
 	uv_timer_t cut_later; /* the connections of what lost its right are listed then */
 	uv_timer_t confirm; /* ends the time in which a revision must be confirmed */
@@ -78,6 +77,7 @@ struct daemon {
 
 	bool active;
 	bool read_again; /* the policy file, as soon as it can be */
+	enum engine_state engine_seen; /* when it last told something */
 	bool dirty; /* inventory or policy changed since the ruleset was made */
 	bool repair; /* somebody changed our tables */
 	time_t since;
@@ -87,10 +87,10 @@ struct daemon {
 	struct port_bits ports_seen; /* busy ones, at the last look */
 	bool cut_again; /* ending flows failed in part */
 	struct flow_walk *walk; /* under way, or NULL */
+	struct conntrack *walk_conntrack; /* what it lists with, between two walks */
 	bool cut_wanted; /* another one after it, of */
 	struct addr *cut_addrs; /* these; NULL: everybody's */
 	size_t n_cut_addrs;
-	uint64_t closed_at; /* when a transaction last took something away, by the loop's clock; 0 never */
 	uint32_t epoch; /* of what is known as let through: another one after each transaction that takes something away */
 	uint64_t fast_held; /* when the fast path last stopped for a change, by the loop's clock */
 	bool fast_settled; /* it is attached to the interfaces that are there */
@@ -114,11 +114,14 @@ struct daemon {
 /* enforce.c: model and ruleset from policy and inventory, into the kernel; then the flows that lost their right end. */
 int daemon_refresh(struct daemon *daemon, struct error *error);
 
-/* The same for what engines and links told: what it closes closes at once, what it only opens may wait some milliseconds. */
+/* The same for what engines and links told: flows that lost their right may end some moments later. */
 int daemon_follow(struct daemon *daemon, struct error *error);
 int daemon_activate(struct daemon *daemon, struct error *error);
 int daemon_deactivate(struct daemon *daemon, struct error *error);
-/* Reads back, and puts right what others changed. `others`: they are known to have written to our tables. */
+/*
+ * Reads back, and puts right what is not as it should be. `others`: they are known to have written to our tables; else what
+ * we wrote ourselves is enough, where nobody else can.
+ */
 int daemon_repair(struct daemon *daemon, bool others, struct error *error);
 bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 

@@ -6,13 +6,6 @@
 #include "daemon/daemon.h"
 #include "ruleset/compile.h"
 
-/*
- * Milliseconds, after a transaction that took something away, in which none is made for events that only open. The kernel
- * lets it wait until no packet can see any more what was deleted, 10 to 30 ms on a busy machine, and with it waits the next
- * event that takes rights away.
- */
-#define OPEN_PAUSE 25
-
 bool policy_expiring(const struct policy *policy, time_t from, time_t to)
 {
 	const struct grant *lists[] = { policy->allow, policy->block };
@@ -133,24 +126,6 @@ static void forget_neighbours(struct daemon *daemon, const struct ruleset *from,
 	}
 }
 
-static void on_open(uv_timer_t *timer)
-{
-	struct daemon *daemon = timer->data;
-
-	daemon->dirty = true;
-}
-
-/* Whether it is too early to open; then there is a refresh when it no longer is. */
-static bool open_waits(struct daemon *daemon)
-{
-	uint64_t now = uv_now(&daemon->loop), next = daemon->closed_at + OPEN_PAUSE;
-
-	if (!daemon->closed_at || now >= next)
-		return false;
-	uv_timer_start(&daemon->open, on_open, next - now, 0);
-	return true;
-}
-
 static int refresh(struct daemon *daemon, bool event, struct error *error)
 {
 	const struct compile_options options = { .epoch = daemon->epoch };
@@ -163,16 +138,12 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 	r = ruleset_compile(daemon->model, &options, &ruleset, error);
 	if (r >= 0) {
 		losers_find(&losers, daemon->ruleset, ruleset);
-		if (event && !losers.any && open_waits(daemon))
-			return 0;
 		if (daemon->ruleset && losers.any)
 			begin_epoch(daemon, ruleset);
 		r = write_ruleset(daemon, ruleset, error);
 		uv_update_time(&daemon->loop);
-		if (losers.any) {
-			daemon->closed_at = uv_now(&daemon->loop);
+		if (losers.any)
 			fast_hold(daemon); /* the pause begins with the end of the transaction */
-		}
 	}
 	note_problem(daemon, r, error);
 	if (r < 0) {
@@ -224,7 +195,8 @@ int daemon_repair(struct daemon *daemon, bool others, struct error *error)
 		return 0;
 	if (!daemon->ruleset || daemon->problem[0])
 		return daemon_refresh(daemon, error);
-	found = nft_compare(daemon->nft, daemon->ruleset, &difference);
+	found = others ? nft_compare(daemon->nft, daemon->ruleset, &difference) :
+			 nft_compare_written(daemon->nft, daemon->ruleset, &difference);
 	if (found >= 0 && !others)
 		return 0;
 	/* Also where it is put right already: others may have opened something and closed it again. */

@@ -263,7 +263,7 @@ static int cut(struct daemon *daemon, const struct flow *flows, size_t n, struct
 struct flow_walk {
 	struct daemon *daemon;
 	uv_work_t work;
-	struct conntrack *conntrack; /* nobody else's */
+	struct conntrack *conntrack; /* nobody else's meanwhile */
 	struct addr *addrs; /* whose; NULL: everybody's */
 	size_t n_addrs;
 	struct flow *flows;
@@ -275,7 +275,6 @@ struct flow_walk {
 
 static void walk_free(struct flow_walk *walk)
 {
-	conntrack_close(walk->conntrack);
 	free(walk->addrs);
 	free(walk->flows);
 	free(walk->lost.flows);
@@ -293,17 +292,23 @@ static int walk_add(const struct flow *flow, void *data)
 	return 0;
 }
 
+/*
+ * The socket is kept for the next one: when a socket of netfilter's is closed, the kernel lets nobody write rules until what
+ * was deleted is gone, 10 to 30 ms.
+ */
 static void walk_work(uv_work_t *work)
 {
 	struct flow_walk *walk = work->data;
 
-	walk->r = conntrack_open(&walk->conntrack, &walk->error);
+	walk->r = walk->conntrack ? 0 : conntrack_open(&walk->conntrack, &walk->error);
 	if (walk->r < 0)
 		return;
 	if (walk->addrs)
 		walk->r = conntrack_each_of(walk->conntrack, walk->addrs, walk->n_addrs, walk_add, walk, &walk->error);
 	else
 		walk->r = conntrack_each(walk->conntrack, walk_add, walk, &walk->error);
+	if (walk->r < 0)
+		walk->conntrack = conntrack_close(walk->conntrack);
 }
 
 static void walk_next(struct daemon *daemon);
@@ -323,6 +328,7 @@ static void walk_end(struct flow_walk *walk)
 		log_warning("flows", "%s: trying again", walk->error.text);
 		daemon->cut_again = true;
 	}
+	daemon->walk_conntrack = walk->conntrack;
 	walk_free(walk);
 	daemon->walk = NULL;
 	if (daemon->cut_wanted && !uv_is_active((uv_handle_t *)&daemon->cut_later))
@@ -364,6 +370,7 @@ static void walk_next(struct daemon *daemon)
 	}
 	*walk = (struct flow_walk){ .daemon = daemon,
 				    .work.data = walk,
+				    .conntrack = TAKE_PTR(daemon->walk_conntrack),
 				    .lost.daemon = daemon,
 				    .addrs = TAKE_PTR(daemon->cut_addrs),
 				    .n_addrs = daemon->n_cut_addrs };
@@ -406,8 +413,11 @@ void flows_start(struct daemon *daemon)
 
 void flows_stop(struct daemon *daemon)
 {
-	if (daemon->walk)
+	if (daemon->walk) {
+		conntrack_close(daemon->walk->conntrack);
 		walk_free(daemon->walk);
+	}
+	conntrack_close(daemon->walk_conntrack);
 	free(daemon->cut_addrs);
 	free(daemon->ended);
 }

@@ -130,12 +130,17 @@ static void tell_ready(void)
 	close(fd);
 }
 
+/* Its chain may be new when it has come. Later on nf_tables tells of changes, and the clock asks now and then. */
 static void engine_changed(void *data)
 {
 	struct daemon *daemon = data;
+	enum engine_state before = daemon->engine_seen;
 
 	daemon->dirty = true;
-	if (daemon->active && daemon->engine && engine_state(daemon->engine) == ENGINE_CONNECTED)
+	if (!daemon->engine)
+		return;
+	daemon->engine_seen = engine_state(daemon->engine);
+	if (daemon->active && before != ENGINE_CONNECTED && daemon->engine_seen == ENGINE_CONNECTED)
 		docker_user_ensure(daemon, true);
 }
 

@@ -111,15 +111,15 @@ static void on_nft(uv_poll_t *handle, int status, int events)
 {
 	struct daemon *daemon = handle->data;
 	struct error error = { 0 };
-	bool ours = false, others = false;
+	bool ours = false, docker_user = false;
 
-	if (nft_watch_read(daemon->watch, &ours, &others, &error) < 0)
+	if (nft_watch_read(daemon->watch, &ours, &docker_user, &error) < 0)
 		log_error("nft", "%s", error.text);
 	if (!daemon->active)
 		return;
 	if (ours)
 		daemon->repair = true;
-	if (others)
+	if (docker_user)
 		docker_user_ensure(daemon, true);
 }
 
@@ -261,8 +261,6 @@ int watch_start(struct daemon *daemon, struct error *error)
 	daemon->check.data = daemon;
 	uv_timer_init(&daemon->loop, &daemon->clock);
 	daemon->clock.data = daemon;
-	uv_timer_init(&daemon->loop, &daemon->open);
-	daemon->open.data = daemon;
 	flows_start(daemon);
 	r = uv_check_start(&daemon->check, on_check);
 	if (r >= 0)
@@ -291,9 +289,8 @@ void watch_stop(struct daemon *daemon)
 		(uv_handle_t *)&daemon->sigterm,      (uv_handle_t *)&daemon->sigint,
 		(uv_handle_t *)&daemon->nft_poll,     (uv_handle_t *)&daemon->links_poll,
 		(uv_handle_t *)&daemon->droplog_poll, (uv_handle_t *)&daemon->sighup,
-		(uv_handle_t *)&daemon->confirm,      (uv_handle_t *)&daemon->open,
-		(uv_handle_t *)&daemon->fast_poll,    (uv_handle_t *)&daemon->cut_later,
-		(uv_handle_t *)&daemon->cut_idle,
+		(uv_handle_t *)&daemon->confirm,      (uv_handle_t *)&daemon->fast_poll,
+		(uv_handle_t *)&daemon->cut_later,    (uv_handle_t *)&daemon->cut_idle,
 	};
 
 	for (size_t i = 0; i < ELEMENTSOF(handles); i++)

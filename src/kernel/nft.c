@@ -85,6 +85,7 @@ int nft_open(enum nft_protection at_most, struct nft **ret, struct error *error)
 		error_set(error, -r, "no netlink socket to nftables: %s", strerror(-r));
 	} else {
 		nft->port = name.nl_pid;
+		nft->written.all = true;
 		nlsocket_room(nft->socket, 4 << 20);
 		r = probe(nft, at_most, error);
 	}
@@ -101,6 +102,7 @@ struct nft *nft_close(struct nft *nft)
 	if (!nft)
 		return NULL;
 	nlsocket_close(nft->socket);
+	nft_written_clear(&nft->written, false);
 	free(nft);
 	return NULL;
 }
@@ -151,6 +153,8 @@ int nft_apply(struct nft *nft, const struct ruleset *from, const struct ruleset 
 	if (!batch)
 		return error_memory(error);
 	r = from ? nft_plan_change(from, to, &plan, error) : nft_plan_new(to, &plan, error);
+	if (r == 0)
+		nft_written_add(&nft->written, &plan);
 	if (r == 0 && from && nft_plan_has_trees(&plan))
 		return apply_after_trees(nft, &plan, error);
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -174,7 +178,8 @@ int nft_remove(struct nft *nft, struct error *error)
 
 	if (!batch)
 		return error_memory(error);
-	r = nft_read(nft, NULL, haves, ELEMENTSOF(haves), &generation, error);
+	nft_written_clear(&nft->written, true);
+	r = nft_read(nft, NULL, NULL, haves, ELEMENTSOF(haves), &generation, error);
 	for (size_t i = 0; i < ELEMENTSOF(haves) && r == 0; i++)
 		if (haves[i].there)
 			r = nft_write_table_gone(batch, haves[i].table, error);

@@ -50,6 +50,12 @@ int nft_repair(struct nft *nft, const struct ruleset *to, bool *ret_changed, str
  */
 int nft_compare(struct nft *nft, const struct ruleset *expected, struct error *error);
 
+/*
+ * The same, of rules and elements only for what was written since the last comparison, where nobody else can change the
+ * tables. Which chains and sets there are is compared in any case.
+ */
+int nft_compare_written(struct nft *nft, const struct ruleset *expected, struct error *error);
+
 /* The epoch (ruleset_renew()) of what an earlier run left, the highest there is. -ENOENT: there is nothing of ours, or nothing that has one. */
 int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error);
 
@@ -69,13 +75,13 @@ int nft_counters(struct nft *nft, const char *prefix,
 
 /*
  * Follows what others do to tables: the fd is for polling; nft_watch_read() takes what is there and says whether
- * somebody else changed a table of ours, or anything was lost (ENOBUFS): then nft_repair() is due. *ret_others tells of
- * changes to other tables (Docker's, iptables-nft's).
+ * somebody else changed a table of ours, or anything was lost (ENOBUFS): then nft_repair() is due. *ret_docker_user tells of
+ * changes to a chain DOCKER-USER, in whatever table.
  */
 struct nft_watch;
 int nft_watch_open(struct nft *nft, struct nft_watch **ret, struct error *error);
 int nft_watch_fd(const struct nft_watch *watch);
-int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_others, struct error *error);
+int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_docker_user, struct error *error);
 struct nft_watch *nft_watch_close(struct nft_watch *watch);
 
 #endif

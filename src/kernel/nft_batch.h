@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernel/nft.h"
+#include "kernel/nft_written.h"
 #include "kernel/nlsocket.h"
 
 #define NFT_TABLE_STANDIN "spr-standin" /* there only while a table is rebuilt */
@@ -22,6 +23,7 @@ struct nft {
 	uint32_t sequence;
 	int room; /* what was asked for as send buffer */
 	enum nft_protection protection;
+	struct nft_written written;
 };
 
 /* A table that is to be there, and its flags. Returns how many. */

@@ -99,7 +99,7 @@ static int read_counts(struct nft *nft, struct counts *counts)
 	for (size_t i = 0; i < n && r == 0; i++) {
 		for (size_t k = 0; k < counts->n; k++)
 			counts->counts[k].taken = false;
-		r = nft_read_rules(nft, tables[i].name, take_count, counts);
+		r = nft_read_rules(nft, tables[i].name, NULL, take_count, counts);
 	}
 	return r;
 }

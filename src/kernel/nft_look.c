@@ -26,7 +26,7 @@ int nft_look(struct nft_seen *ret_spr, struct nft_seen *ret_owned, struct error 
 	if (r < 0)
 		return error_set(error, -r, "no netlink socket to nftables: %s", strerror(-r));
 	nft.socket = socket;
-	r = nft_read(&nft, NULL, haves, ELEMENTSOF(haves), &generation, error);
+	r = nft_read(&nft, NULL, NULL, haves, ELEMENTSOF(haves), &generation, error);
 	if (r == 0) {
 		*ret_spr = seen(&haves[0]);
 		*ret_owned = seen(&haves[1]);

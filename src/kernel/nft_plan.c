@@ -298,7 +298,7 @@ static int repair_chain(struct nft_plan *plan, const struct nft_have *have, size
 		plan_differs(plan, "chain %s has another policy", wanted->name);
 		plan->chains[i].policy = true;
 	}
-	odd = first_odd_rule(plan, there, wanted);
+	odd = there->unread ? 0 : first_odd_rule(plan, there, wanted);
 	if (odd < 0)
 		return error_set(error, -odd, "a rule of chain %s cannot be made: %s", wanted->name, strerror(-odd));
 	if (odd > 0) {
@@ -334,7 +334,7 @@ static int repair_set(struct nft_plan *plan, const struct nft_have *have, size_t
 	int r;
 
 	plan->sets[i] = (struct nft_plan_set){ .make = !same, .drop = there && !same, .flush = there && there->flush };
-	r = plan_elements(plan, i, same ? &there->set : NULL);
+	r = same && there->unread ? 0 : plan_elements(plan, i, same ? &there->set : NULL);
 	if (!same)
 		plan_differs(plan, there ? "set %s is of another kind" : "set %s is gone", wanted->name);
 	else if (plan_changes_set(&plan->sets[i]))

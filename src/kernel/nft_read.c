@@ -29,6 +29,7 @@ struct walk {
 	size_t n;
 	const struct ruleset *wanted;
 	const struct nft_index *wanted_sets;
+	const struct nft_written *only; /* NULL: all */
 	struct nft_have *have; /* the one being filled in */
 	struct nft_have_set *set; /* likewise */
 	bool owned; /* all that is there of ours: nobody else can change it */
@@ -74,8 +75,8 @@ static int take_message(const struct nlmsghdr *message, void *data)
 	return r == 0 && errno == ENOMEM ? -ENOMEM : r;
 }
 
-/* A dump of one kind of object, of one table (and set) or of all. */
-static int dump(struct nft *nft, int type, const char *table, const char *set,
+/* A dump of one kind of object, of one table, and of one thing in it, or of all. The attributes of all kinds have the same numbers. */
+static int dump(struct nft *nft, int type, const char *table, const char *name,
 		int (*each)(const struct nlmsghdr *message, void *data), void *data)
 {
 	char buffer[REQUEST_ROOM] __attribute__((aligned(8)));
@@ -84,8 +85,8 @@ static int dump(struct nft *nft, int type, const char *table, const char *set,
 
 	if (table)
 		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, table);
-	if (set)
-		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, set);
+	if (name)
+		mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, name);
 	return nlsocket_query(nft->socket, request, take_message, &listing);
 }
 
@@ -214,11 +215,12 @@ static int take_rule(const struct nlmsghdr *message, void *data)
 	return r;
 }
 
-int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data), void *data)
+int nft_read_rules(struct nft *nft, const char *table, const char *chain,
+		   int (*each)(struct nftnl_rule *rule, void *data), void *data)
 {
 	struct rule_call call = { each, data };
 
-	return dump(nft, NFT_MSG_GETRULE, table, NULL, take_rule, &call);
+	return dump(nft, NFT_MSG_GETRULE, table, chain, take_rule, &call);
 }
 
 static int keep_rule(struct nftnl_rule *rule, void *data)
@@ -409,14 +411,94 @@ static int read_set(struct nft *nft, struct walk *walk)
 	return r;
 }
 
+static int ask_element(struct nft *nft, struct walk *walk, const struct element *element)
+{
+	struct nftnl_set *set = nftnl_set_alloc();
+	struct nftnl_set_elem *elem = nftnl_set_elem_alloc();
+	char buffer[REQUEST_ROOM] __attribute__((aligned(8)));
+	struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETSETELEM, NFPROTO_INET, 0, 0);
+	struct listing listing = { take_elements, walk };
+	int r = set && elem ? nft_build_element(elem, &walk->set->set, element, false) : -ENOMEM;
+
+	if (r == 0) {
+		nftnl_set_set_str(set, NFTNL_SET_TABLE, walk->have->table);
+		nftnl_set_set_str(set, NFTNL_SET_NAME, walk->set->name);
+		nftnl_set_elem_add(set, elem);
+		elem = NULL;
+		nftnl_set_elems_nlmsg_build_payload(request, set);
+		r = nlsocket_query(nft->socket, request, take_message, &listing);
+	}
+	if (elem)
+		nftnl_set_elem_free(elem);
+	if (set)
+		nftnl_set_free(set);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Whether an element is in a set just where it is wanted; *ret false also where nobody can tell. */
+static int compare_element(struct nft *nft, struct walk *walk, const struct element *element, bool *ret)
+{
+	const struct set *wanted = ruleset_set(walk->wanted, walk->set->name);
+	const struct element *found = set_find(wanted, element);
+	struct set *set = &walk->set->set, one = *wanted;
+	int r;
+
+	set->elements = NULL;
+	set->n_elements = 0;
+	r = ask_element(nft, walk, element);
+	one.elements = (struct element *)found;
+	one.n_elements = found ? 1 : 0;
+	*ret = r == 0 && walk->set->same && same_elements(set, &one);
+	free(set->elements);
+	set->elements = NULL;
+	set->n_elements = 0;
+	return r;
+}
+
+/* Reads what was written of a set, and all of it only where that is not as wanted. */
+static int read_written(struct nft *nft, struct walk *walk, const struct nft_written_set *written)
+{
+	bool as_wanted = true;
+	int r = 0;
+
+	for (size_t i = 0; i < written->n_elements && r == 0 && as_wanted; i++)
+		r = compare_element(nft, walk, &written->elements[i], &as_wanted);
+	walk->set->unread = as_wanted;
+	return r < 0 || as_wanted ? r : read_set(nft, walk);
+}
+
 static int read_elements(struct nft *nft, struct walk *walk)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < walk->have->n_sets && r == 0; i++) {
+		const struct nft_written_set *written;
+
 		walk->set = &walk->have->sets[i];
-		if (walk->set->same && !walk->set->set.timeout && !walk->set->set.dynamic)
+		if (!walk->set->same || walk->set->set.timeout || walk->set->set.dynamic)
+			continue;
+		written = walk->only ? nft_written_set(walk->only, walk->set->name) : NULL;
+		if (walk->only && !written)
+			walk->set->unread = true;
+		else if (written && !written->all)
+			r = read_written(nft, walk, written);
+		else
 			r = read_set(nft, walk);
+	}
+	return r;
+}
+
+static int read_rules(struct nft *nft, struct walk *walk)
+{
+	struct nft_have *have = walk->have;
+	int r = 0;
+
+	if (!walk->only)
+		return nft_read_rules(nft, have->table, NULL, keep_rule, walk);
+	for (size_t i = 0; i < have->n_chains && r == 0; i++) {
+		have->chains[i].unread = !nft_written_chain(walk->only, have->chains[i].name);
+		if (!have->chains[i].unread)
+			r = nft_read_rules(nft, have->table, have->chains[i].name, keep_rule, walk);
 	}
 	return r;
 }
@@ -427,7 +509,7 @@ static int read_inside(struct nft *nft, struct walk *walk)
 
 	if (walk->have->n_chains)
 		qsort(walk->have->chains, walk->have->n_chains, sizeof(*walk->have->chains), name_compare);
-	r = nft_read_rules(nft, walk->have->table, keep_rule, walk);
+	r = read_rules(nft, walk);
 	if (r == 0)
 		r = dump(nft, NFT_MSG_GETSET, walk->have->table, NULL, take_set, walk);
 	if (r < 0)
@@ -462,6 +544,8 @@ static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generatio
 	if (r == 0)
 		r = dump(nft, NFT_MSG_GETTABLE, NULL, NULL, take_table, walk);
 	walk->owned = all_owned(nft, walk);
+	if (!walk->owned)
+		walk->only = NULL;
 	if (r == 0 && walk->wanted)
 		r = dump(nft, NFT_MSG_GETCHAIN, NULL, NULL, take_chain, walk);
 	for (size_t i = 0; i < walk->n && r == 0 && walk->wanted; i++) {
@@ -477,11 +561,11 @@ static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generatio
 	return walk->owned || before == after ? 0 : -EAGAIN;
 }
 
-int nft_read(struct nft *nft, const struct ruleset *wanted, struct nft_have *haves, size_t n, uint32_t *ret_generation,
-	     struct error *error)
+int nft_read(struct nft *nft, const struct ruleset *wanted, const struct nft_written *only, struct nft_have *haves,
+	     size_t n, uint32_t *ret_generation, struct error *error)
 {
 	_cleanup_index_ struct nft_index sets = { 0 };
-	struct walk walk = { .haves = haves, .n = n, .wanted = wanted, .wanted_sets = &sets };
+	struct walk walk = { .haves = haves, .n = n, .wanted = wanted, .wanted_sets = &sets, .only = only };
 	int r = wanted ? nft_index_sets(wanted, &sets) : 0;
 
 	if (r < 0)

@@ -4,6 +4,7 @@
 
 #include "kernel/nft_batch.h"
 #include "kernel/nft_build.h"
+#include "kernel/nft_written.h"
 
 /* What the kernel holds in one table. */
 
@@ -13,6 +14,7 @@ struct nft_have_chain {
 	uint32_t hook;
 	int32_t priority;
 	bool policy_drop;
+	bool unread; /* the rules were not read: they are taken for what is wanted */
 	char **rules; /* as nft_rule_text() has them */
 	size_t n_rules;
 };
@@ -22,6 +24,7 @@ struct nft_have_set {
 	bool anonymous; /* belongs to a rule and goes with it */
 	bool flush; /* a map, which may lead to chains, and can be emptied */
 	bool same; /* of the type that is wanted, and `set` says what is in it */
+	bool unread; /* what is in it was not read, or only where it was written, and is as wanted */
 	struct set set;
 };
 
@@ -41,12 +44,14 @@ void nft_have_clear(struct nft_have *have);
 /*
  * Reads n tables, those that `table` names in each, all of one moment. *ret_generation is for nft_batch_new(): 0 where
  * nobody but us can change what is there. Sets' elements are read where the set is wanted with just that type; with
- * `wanted` NULL only the tables themselves are. The results are to be cleared in every case.
+ * `wanted` NULL only the tables themselves are. `only`, NULL for all: of rules and elements only these, where nobody but us can
+ * change what is there. The results are to be cleared in every case.
  */
-int nft_read(struct nft *nft, const struct ruleset *wanted, struct nft_have *haves, size_t n, uint32_t *ret_generation,
-	     struct error *error);
+int nft_read(struct nft *nft, const struct ruleset *wanted, const struct nft_written *only, struct nft_have *haves,
+	     size_t n, uint32_t *ret_generation, struct error *error);
 
-/* Calls `each` with every rule of a table. */
-int nft_read_rules(struct nft *nft, const char *table, int (*each)(struct nftnl_rule *rule, void *data), void *data);
+/* Calls `each` with every rule of a table, or of a chain in it. */
+int nft_read_rules(struct nft *nft, const char *table, const char *chain,
+		   int (*each)(struct nftnl_rule *rule, void *data), void *data);
 
 #endif

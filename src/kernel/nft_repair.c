@@ -145,7 +145,7 @@ static int repair_once(struct repair *repair, enum repair_state *ret_state, stru
 	int r;
 
 	haves_init(haves);
-	r = nft_read(repair->nft, repair->to, haves, TABLES_MAX, &generation, error);
+	r = nft_read(repair->nft, repair->to, NULL, haves, TABLES_MAX, &generation, error);
 	if (r == 0)
 		r = haves_check_owner(repair->nft, haves, error);
 	if (r < 0)
@@ -180,8 +180,11 @@ int nft_repair(struct nft *nft, const struct ruleset *to, bool *ret_changed, str
 
 		if (r == -ERESTART)
 			continue;
-		if (r < 0)
+		if (r < 0) {
+			nft_written_clear(&nft->written, true);
 			return r;
+		}
+		nft_written_clear(&nft->written, state != REPAIR_NOTHING);
 		changed = changed || state != REPAIR_NOTHING;
 		if (state != REPAIR_AGAIN) {
 			*ret_changed = changed;
@@ -210,19 +213,30 @@ static int compare_table(const struct nft *nft, const struct nft_have *have, con
 	return error_set(error, ENOTUNIQ, "table inet %s: %s", have->table, plan.difference);
 }
 
-int nft_compare(struct nft *nft, const struct ruleset *expected, struct error *error)
+static int compare(struct nft *nft, const struct ruleset *expected, const struct nft_written *only, struct error *error)
 {
 	_cleanup_haves_ struct nft_have haves[TABLES_MAX];
 	uint32_t generation;
 	int r;
 
 	haves_init(haves);
-	r = nft_read(nft, expected, haves, TABLES_MAX, &generation, error);
+	r = nft_read(nft, expected, only, haves, TABLES_MAX, &generation, error);
 	if (r == 0)
 		r = haves_check_owner(nft, haves, error);
 	for (size_t i = 0; i < TABLES_MAX && r == 0; i++)
 		r = compare_table(nft, &haves[i], expected, error);
+	nft_written_clear(&nft->written, r < 0);
 	return r;
+}
+
+int nft_compare(struct nft *nft, const struct ruleset *expected, struct error *error)
+{
+	return compare(nft, expected, NULL, error);
+}
+
+int nft_compare_written(struct nft *nft, const struct ruleset *expected, struct error *error)
+{
+	return compare(nft, expected, nft->written.all ? NULL : &nft->written, error);
 }
 
 int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error)
@@ -236,7 +250,7 @@ int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error)
 	haves_init(haves);
 	if (!nothing)
 		return error_memory(error);
-	r = nft_read(nft, nothing, haves, TABLES_MAX, &generation, error);
+	r = nft_read(nft, nothing, NULL, haves, TABLES_MAX, &generation, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < TABLES_MAX; i++)

@@ -14,6 +14,7 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include "kernel/nft_batch.h"
+#include "ruleset/docker_user.h"
 
 #define ROOM (8 << 20)
 
@@ -87,37 +88,61 @@ static bool is_ours(const struct nlmsghdr *message, const char *table)
 		strcmp(table, NFT_TABLE_STANDIN) == 0);
 }
 
-/* The table's name is the first attribute of every kind of object; messages about no table have none. */
+/* What a message is about, as far as it says so; messages about no table name none. */
+struct about {
+	const char *table, *chain;
+	uint16_t chain_type; /* of the attribute with the chain's name; 0: it is about no chain */
+};
+
+/* The table's name has the same number for every kind of object. */
 static int take_name(const struct nlattr *attr, void *data)
 {
-	const char **ret = data;
+	struct about *about = data;
+	uint16_t type = mnl_attr_get_type(attr);
 
-	if (mnl_attr_get_type(attr) != NFTA_TABLE_NAME)
+	if (type != NFTA_TABLE_NAME && (type != about->chain_type || !about->chain_type))
 		return MNL_CB_OK;
 	if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0)
 		return MNL_CB_ERROR;
-	*ret = mnl_attr_get_str(attr);
-	return MNL_CB_STOP;
+	if (type == NFTA_TABLE_NAME)
+		about->table = mnl_attr_get_str(attr);
+	else
+		about->chain = mnl_attr_get_str(attr);
+	return MNL_CB_OK;
 }
 
-static void watch_take(const struct nft_watch *watch, const struct nlmsghdr *message, bool *ours, bool *others)
+static uint16_t chain_attribute(int type)
 {
-	const char *table = NULL;
+	switch (type) {
+	case NFT_MSG_NEWRULE:
+	case NFT_MSG_DELRULE:
+		return NFTA_RULE_CHAIN;
+	case NFT_MSG_NEWCHAIN:
+	case NFT_MSG_DELCHAIN:
+		return NFTA_CHAIN_NAME;
+	default:
+		return 0;
+	}
+}
+
+static void watch_take(const struct nft_watch *watch, const struct nlmsghdr *message, bool *ours, bool *docker_user)
+{
+	struct about about = { .chain_type = chain_attribute(NFNL_MSG_TYPE(message->nlmsg_type)) };
 
 	if (message->nlmsg_pid == watch->port || NFNL_SUBSYS_ID(message->nlmsg_type) != NFNL_SUBSYS_NFTABLES ||
 	    NFNL_MSG_TYPE(message->nlmsg_type) == NFT_MSG_NEWGEN ||
 	    mnl_nlmsg_get_payload_len(message) < sizeof(struct nfgenmsg))
 		return;
-	mnl_attr_parse(message, sizeof(struct nfgenmsg), take_name, &table);
-	if (table && is_ours(message, table))
+	mnl_attr_parse(message, sizeof(struct nfgenmsg), take_name, &about);
+	if (about.table && is_ours(message, about.table))
 		*ours = true;
-	else
-		*others = true;
+	else if (about.chain && strcmp(about.chain, DOCKER_USER_CHAIN) == 0)
+		*docker_user = true;
 }
 
-int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_others, struct error *error)
+int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_docker_user, struct error *error)
 {
-	bool ours = false, others = false;
+	bool ours = false, docker_user = false;
 
 	for (;;) {
 		const struct nlmsghdr *message;
@@ -126,15 +151,15 @@ int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_others, st
 		if (r == -EAGAIN)
 			break;
 		if (r == -ENOBUFS) { /* what is lost may have been about anything */
-			ours = others = true;
+			ours = docker_user = true;
 			continue;
 		}
 		if (r < 0)
 			return error_set(error, -r, "cannot follow changes of nftables: %s", strerror(-r));
 		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
-			watch_take(watch, message, &ours, &others);
+			watch_take(watch, message, &ours, &docker_user);
 	}
 	*ret_ours = ours;
-	*ret_others = others;
+	*ret_docker_user = docker_user;
 	return 0;
 }

@@ -285,6 +285,12 @@ void set_sort(struct set *set)
 	set->n_elements = kept + 1;
 }
 
+const struct element *set_find(const struct set *set, const struct element *element)
+{
+	return set->n_elements ? bsearch(element, set->elements, set->n_elements, sizeof(*element), element_compare) :
+				 NULL;
+}
+
 void ruleset_finish(struct ruleset *ruleset)
 {
 	names_note(ruleset);

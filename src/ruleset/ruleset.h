@@ -203,6 +203,9 @@ void set_join_ports(struct set *set);
 /* Sorts elements and removes doubles. */
 void set_sort(struct set *set);
 
+/* The element of a sorted set with the key of this one, whatever its data; or NULL. */
+const struct element *set_find(const struct set *set, const struct element *element);
+
 /* The same for each set, and notes where names are; a ruleset is compared and written only after it. */
 void ruleset_finish(struct ruleset *ruleset);
 

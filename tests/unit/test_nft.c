@@ -915,44 +915,51 @@ static void test_rebuild(void **state)
 	}
 }
 
-static bool watched(struct nft_watch *watch, bool *ret_others)
+static bool watched(struct nft_watch *watch, bool *ret_docker_user)
 {
 	struct pollfd poll_fd = { .fd = nft_watch_fd(watch), .events = POLLIN };
 	bool ours = false;
 
-	*ret_others = false;
+	*ret_docker_user = false;
 	if (poll(&poll_fd, 1, 50) > 0)
-		OK(nft_watch_read(watch, &ours, ret_others, error));
+		OK(nft_watch_read(watch, &ours, ret_docker_user, error));
 	return ours;
 }
+
+static const struct {
+	const char *command;
+	bool ours, docker_user;
+} watches[] = {
+	{ "nft add table inet other", false, false },
+	{ "nft add table ip spr", false, false },
+	{ "nft 'add chain inet other DOCKER; add rule inet other DOCKER accept'", false, false },
+	{ "nft add chain inet other DOCKER-USER", false, true },
+	{ "nft add rule inet other DOCKER-USER return", false, true },
+	{ "nft add rule inet other DOCKER accept", false, false },
+	{ "nft flush chain inet other DOCKER-USER", false, true },
+	{ "nft flush chain inet spr ok", true, false },
+	{ "nft add element inet spr names '{ \"x\" }'", true, false },
+	{ "nft flush ruleset", true, true },
+};
 
 static void test_watch(void **state)
 {
 	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_large(MANY);
 	struct nft *nft = open_nft(NFT_PLAIN);
 	struct nft_watch *watch = NULL;
-	bool others;
+	bool docker_user;
 
 	OK(nft_watch_open(nft, &watch, error));
 	OK(nft_apply(nft, NULL, first, error));
 	OK(nft_apply(nft, first, second, error));
-	assert_false(watched(watch, &others));
-	assert_false(others);
-	RUN("nft add table inet other");
-	assert_false(watched(watch, &others));
-	assert_true(others);
-	RUN("nft add table ip spr");
-	assert_false(watched(watch, &others));
-	assert_true(others);
-	RUN("nft flush chain inet spr ok");
-	assert_true(watched(watch, &others));
-	assert_false(others);
-	RUN("nft add element inet spr names '{ \"x\" }'");
-	assert_true(watched(watch, &others));
-	RUN("nft flush ruleset");
-	assert_true(watched(watch, &others));
-	assert_true(others);
-	assert_false(watched(watch, &others));
+	assert_false(watched(watch, &docker_user));
+	assert_false(docker_user);
+	for (size_t i = 0; i < ELEMENTSOF(watches); i++) {
+		RUN("%s", watches[i].command);
+		assert_int_equal(watched(watch, &docker_user), watches[i].ours);
+		assert_int_equal(docker_user, watches[i].docker_user);
+		assert_false(watched(watch, &docker_user));
+	}
 	nft_watch_close(watch);
 	nft_close(nft);
 }
@@ -1166,6 +1173,105 @@ static void test_churn(void **state)
 	}
 }
 
+/* A change of one kind, and what a comparison says of it. */
+static void write_element(struct ruleset *ruleset)
+{
+	add_id4(ruleset, "br-a", 0xac1e010c, 5);
+}
+
+static void write_data(struct ruleset *ruleset)
+{
+	ruleset_set(ruleset, "id4")->elements[0].data = 7;
+}
+
+static void write_less(struct ruleset *ruleset)
+{
+	ruleset_set(ruleset, "names")->n_elements--;
+}
+
+static void write_many(struct ruleset *ruleset)
+{
+	for (uint32_t i = 0; i < 100; i++)
+		add_id4(ruleset, "br-b", 0xac1f0000 + i, 5);
+}
+
+static void write_ports(struct ruleset *ruleset)
+{
+	add_ports(ruleset, 2, IPPROTO_TCP, 443, 443);
+}
+
+static void write_verdict(struct ruleset *ruleset)
+{
+	add_class(ruleset, 9, "from_5");
+}
+
+static void write_rule(struct ruleset *ruleset)
+{
+	static const struct stmt accept[] = { ACCEPT };
+
+	add_rule(ruleset, "from_5", accept, ELEMENTSOF(accept));
+}
+
+static void write_chains(struct ruleset *ruleset)
+{
+	for (int i = 0; i < 100; i++) {
+		static const struct stmt accept[] = { ACCEPT };
+		char name[32];
+
+		snprintf(name, sizeof(name), "more_%d", i);
+		assert_non_null(ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false));
+		add_rule(ruleset, name, accept, ELEMENTSOF(accept));
+	}
+}
+
+static void write_set(struct ruleset *ruleset)
+{
+	static const enum field fields[] = { FIELD_IP_SADDR };
+
+	assert_non_null(ruleset_add_set(ruleset, "more", DATA_NONE, fields, 1));
+}
+
+static const struct {
+	void (*write)(struct ruleset *ruleset);
+	const char *told;
+	bool listed; /* what there is is compared in any case */
+} writes[] = {
+	{ write_element, "set id4", false },	  { write_data, "set id4", false },
+	{ write_less, "set names", false },	  { write_many, "set id4", false },
+	{ write_ports, "set ports_5", false },	  { write_verdict, "set classes", false },
+	{ write_rule, "of chain from_5", false }, { write_chains, "chain more_", true },
+	{ write_set, "set more", true },
+};
+
+static void test_written(void **state)
+{
+	for (size_t i = 0; i < 2 * ELEMENTSOF(writes); i++) {
+		enum nft_protection protection = i % 2 ? NFT_PERSIST : NFT_PLAIN;
+		_cleanup_(ruleset_freep) struct ruleset *ruleset = sample(), *changed = sample();
+		struct nft *nft = open_nft(protection);
+		const char *told = writes[i / 2].told;
+
+		writes[i / 2].write(changed);
+		ruleset_finish(changed);
+		OK(nft_apply(nft, NULL, ruleset, error));
+		OK(nft_compare_written(nft, ruleset, error));
+		OK(nft_apply(nft, ruleset, changed, error));
+		FAILS(nft_compare_written(nft, ruleset, error), ENOTUNIQ, told);
+		FAILS(nft_compare_written(nft, ruleset, error), ENOTUNIQ, told); /* what was found is not forgotten */
+		OK(nft_compare_written(nft, changed, error));
+		OK(nft_apply(nft, changed, ruleset, error));
+		FAILS(nft_compare_written(nft, changed, error), ENOTUNIQ, told);
+		OK(nft_compare_written(nft, ruleset, error));
+		/* Nothing was written since: what nobody else can have changed is not read again. */
+		if (nft_protection(nft) == NFT_PERSIST && !writes[i / 2].listed)
+			OK(nft_compare_written(nft, changed, error));
+		else
+			FAILS(nft_compare_written(nft, changed, error), ENOTUNIQ, told);
+		OK(nft_remove(nft, error));
+		nft_close(nft);
+	}
+}
+
 static void test_impossible(void **state)
 {
 	static const struct stmt unknown[] = { IN("no-such-set", PRIORITY), ACCEPT };
@@ -1200,6 +1306,7 @@ int main(void)
 		cmocka_unit_test_setup(test_counters, new_namespace),
 		cmocka_unit_test_setup(test_no_gap, new_namespace),
 		cmocka_unit_test_setup(test_churn, new_namespace),
+		cmocka_unit_test_setup(test_written, new_namespace),
 		cmocka_unit_test_setup(test_impossible, new_namespace),
 	};
 
