@@ -128,11 +128,12 @@ bool policy_expiring(const struct policy *policy, time_t from, time_t to);
 /*
  * flows.c: ends every flow that the model does not accept, and those of containers that have a service's source port; with
  * addresses, of the former those that one of them is an end of, and no others. They are listed by a thread first: `walk` is
- * there until it is done. It begins at once, or some moments later. A failure is logged, and tried again by the clock.
+ * there until it is done. It begins in some milliseconds (`soon`), or a fifth of a second. A failure is logged, and tried again by
+ * the clock.
  */
 void flows_start(struct daemon *daemon);
 void flows_stop(struct daemon *daemon); /* once the loop has ended */
-void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool at_once);
+void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool soon);
 /* Ends the sessions at this machine that the model does not accept: the connection table may not know them yet. */
 int flows_cut_sessions(struct daemon *daemon, struct error *error);
 /* Hears the ended flows again that the model accepts now. */

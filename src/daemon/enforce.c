@@ -75,7 +75,7 @@ static void losers_find(struct losers *losers, const struct ruleset *from, const
 }
 
 /* The rules hold already, for every packet of who opened a flow: what fails here is tried again, and fails no change. */
-static void end_and_restore(struct daemon *daemon, const struct losers *losers, bool at_once)
+static void end_and_restore(struct daemon *daemon, const struct losers *losers, bool soon)
 {
 	struct error error = { 0 };
 
@@ -83,7 +83,7 @@ static void end_and_restore(struct daemon *daemon, const struct losers *losers, 
 		bool some = losers->any && !daemon->cut_again;
 
 		daemon->cut_again = false;
-		flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0, at_once);
+		flows_cut(daemon, some ? losers->addrs : NULL, some ? losers->n : 0, soon);
 	}
 	if (daemon->n_ended && flows_restore(daemon, &error) < 0)
 		log_warning("flows", "%s", error.text);

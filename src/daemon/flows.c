@@ -14,6 +14,7 @@
 #define CUT_ADDRS_MAX 8 /* of more, listing everybody's is faster */
 #define CUT_AT_ONCE 300 /* connections, a millisecond */
 #define CUT_LATER 200 /* ms: what happens meanwhile is one walk */
+#define CUT_SOON 5 /* ms: the answer is not to wait for a thread that keeps a processor busy */
 #define ENDED_MAX 4096 /* remembered: each is looked at again at every change */
 
 static bool is_local(const struct inventory *inventory, const struct addr *addr)
@@ -430,15 +431,13 @@ static void on_later(uv_timer_t *timer)
 		walk_next(daemon);
 }
 
-void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool at_once)
+void flows_cut(struct daemon *daemon, const struct addr *addrs, size_t n, bool soon)
 {
+	uint64_t wait = soon ? CUT_SOON : CUT_LATER;
+
 	want(daemon, addrs, n);
-	if (!at_once && !uv_is_active((uv_handle_t *)&daemon->cut_later)) {
-		uv_timer_start(&daemon->cut_later, on_later, CUT_LATER, 0);
-	} else if (at_once) {
-		uv_timer_stop(&daemon->cut_later);
-		on_later(&daemon->cut_later);
-	}
+	if (!uv_is_active((uv_handle_t *)&daemon->cut_later) || uv_timer_get_due_in(&daemon->cut_later) > wait)
+		uv_timer_start(&daemon->cut_later, on_later, wait, 0);
 }
 
 int flows_cut_sessions(struct daemon *daemon, struct error *error)
