@@ -624,6 +624,13 @@ bool port_bits_has(const struct port_bits *bits, uint16_t port)
 	return bits->bits[port / 8] & 1 << port % 8;
 }
 
+unsigned port_bits_next(const struct port_bits *bits, unsigned port)
+{
+	while (port < PORTS && !port_bits_has(bits, (uint16_t)port))
+		port += port % 8 == 0 && bits->bits[port / 8] == 0 ? 8 : 1;
+	return port;
+}
+
 void port_bits_add(struct port_bits *bits, uint16_t first, uint16_t last)
 {
 	for (unsigned port = first; port <= last; port++)

@@ -100,9 +100,11 @@ struct container {
 	size_t n_bindings;
 };
 
+#define PORTS 65536
+
 /* A bit a port. */
 struct port_bits {
-	uint8_t bits[65536 / 8];
+	uint8_t bits[PORTS / 8];
 };
 
 struct inventory {
@@ -174,6 +176,7 @@ void container_clear(struct container *container);
 struct request *requests_free(struct request *requests, size_t n);
 
 bool port_bits_has(const struct port_bits *bits, uint16_t port);
+unsigned port_bits_next(const struct port_bits *bits, unsigned port); /* the first from there on; PORTS without */
 void port_bits_add(struct port_bits *bits, uint16_t first, uint16_t last);
 
 /* Whether two say the same in every field. */

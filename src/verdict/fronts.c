@@ -394,20 +394,18 @@ int fronts_fill(struct model *model, struct class_book *book)
 void nat_ports_fill(struct model *model)
 {
 	struct port_bits busy = model->inventory->busy;
-	unsigned first = NAT_PORT_LOWEST, best = 0, length = NAT_PORTS_MIN - 1;
+	unsigned best = 0, length = NAT_PORTS_MIN - 1;
 
 	if (model->inventory->own_last)
 		port_bits_add(&busy, model->inventory->own_first, model->inventory->own_last);
 	for (size_t i = 0; i < model->n_port_fronts; i++)
 		port_bits_add(&busy, model->port_fronts[i].binding.host_port, model->port_fronts[i].binding.host_port);
-	for (unsigned port = NAT_PORT_LOWEST; port <= 65536; port++) {
-		if (port < 65536 && !port_bits_has(&busy, (uint16_t)port))
-			continue;
-		if (port - first > length) {
+	for (unsigned first = NAT_PORT_LOWEST, next; first < PORTS; first = next + 1) {
+		next = port_bits_next(&busy, first);
+		if (next - first > length) {
 			best = first;
-			length = port - first;
+			length = next - first;
 		}
-		first = port + 1;
 	}
 	model->nat_first = (uint16_t)best;
 	model->nat_last = (uint16_t)(best ? best + length - 1 : 0);
