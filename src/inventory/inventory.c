@@ -422,6 +422,34 @@ struct container *inventory_container(const struct inventory *inventory, const c
 	return kind_find(inventory, KIND_CONTAINER, &model, &key);
 }
 
+struct network *inventory_network_of(const struct inventory *inventory, struct endpoint *endpoint)
+{
+	size_t at = endpoint->network_at;
+	struct network *network;
+
+	if (at < inventory->n_networks && strcmp(inventory->networks[at].id, endpoint->network) == 0)
+		return &inventory->networks[at];
+	network = inventory_network(inventory, endpoint->network);
+	if (network)
+		endpoint->network_at = (size_t)(network - inventory->networks);
+	return network;
+}
+
+struct container *inventory_container_of(const struct inventory *inventory, struct endpoint *endpoint)
+{
+	size_t at = endpoint->container_at;
+	struct container *container;
+
+	if (!endpoint->container[0])
+		return NULL;
+	if (at < inventory->n_containers && strcmp(inventory->containers[at].id, endpoint->container) == 0)
+		return &inventory->containers[at];
+	container = inventory_container(inventory, endpoint->container);
+	if (container)
+		endpoint->container_at = (size_t)(container - inventory->containers);
+	return container;
+}
+
 struct endpoint *inventory_endpoint(const struct inventory *inventory, const char *network, const struct addr *address)
 {
 	struct endpoint model = { .network = (char *)network, .container = (char *)"" };

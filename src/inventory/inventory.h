@@ -67,6 +67,7 @@ struct endpoint {
 	char *name; /* as the engine lists it in the network; may be "" */
 	struct addr ip4, ip6;
 	uint8_t mac[6];
+	size_t network_at, container_at; /* where they were last: a hint */
 };
 
 struct port_binding {
@@ -139,6 +140,9 @@ struct network *inventory_network(const struct inventory *inventory, const char 
 struct network *inventory_network_named(const struct inventory *inventory, const char *name);
 struct container *inventory_container(const struct inventory *inventory, const char *id);
 struct endpoint *inventory_endpoint(const struct inventory *inventory, const char *network, const struct addr *address);
+/* The endpoint's own; without a search where it has not moved since. */
+struct network *inventory_network_of(const struct inventory *inventory, struct endpoint *endpoint);
+struct container *inventory_container_of(const struct inventory *inventory, struct endpoint *endpoint);
 
 /*
  * Each put replaces what has the same key (interface index; route as a whole; network id; container id; network and

@@ -279,19 +279,18 @@ static int put_interfaces(struct ruleset *ruleset, const struct model *model)
 	return r;
 }
 
-static int put_location(struct ruleset *ruleset, const struct model *model, const struct location *location)
+static int put_location(struct ruleset *ruleset, const struct model *model, const struct location *location,
+			struct set *id4, struct set *id6)
 {
 	bool six = location->range.first.family == AF_INET6;
 	uint32_t number = model->classes[location->class].number;
+	struct set *set = six ? id6 : id4;
 	struct element *element;
-	struct set *set;
 
-	if (!location->interface[0]) /* this machine: target-host names its class */
-		return location->single ? put_addr(ruleset, six ? "here6" : "here4", &location->range.first, number) :
-					  0;
 	if (!location->single)
 		return 0; /* put_ranges() */
-	set = ruleset_set(ruleset, six ? "id6" : "id4");
+	if (!location->interface[0]) /* this machine: target-host names its class */
+		return put_addr(ruleset, six ? "here6" : "here4", &location->range.first, number);
 	element = set_add(set);
 	if (!element)
 		return -ENOMEM;
@@ -303,11 +302,12 @@ static int put_location(struct ruleset *ruleset, const struct model *model, cons
 
 static int put_locations(struct ruleset *ruleset, const struct model *model, struct error *error)
 {
+	struct set *id4 = ruleset_set(ruleset, "id4"), *id6 = ruleset_set(ruleset, "id6");
 	size_t n_ranges = 0;
 
 	for (size_t i = 0; i < model->n_locations; i++) {
 		n_ranges += !model->locations[i].single;
-		if (put_location(ruleset, model, &model->locations[i]) < 0)
+		if (put_location(ruleset, model, &model->locations[i], id4, id6) < 0)
 			return error_memory(error);
 	}
 	if (put_ranges(ruleset, model) < 0)

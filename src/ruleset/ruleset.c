@@ -274,9 +274,11 @@ void set_join_ports(struct set *set)
 
 void set_sort(struct set *set)
 {
-	size_t kept = 0;
+	size_t kept = 0, sorted = 1;
 
-	if (set->n_elements == 0)
+	while (sorted < set->n_elements && element_compare(&set->elements[sorted - 1], &set->elements[sorted]) < 0)
+		sorted++;
+	if (sorted >= set->n_elements)
 		return;
 	qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
 	for (size_t i = 1; i < set->n_elements; i++)

@@ -210,14 +210,8 @@ struct classing {
 	struct class_book *book;
 	struct known *known;
 	struct like *likes;
+	const struct like *last; /* the one of the location before: most are like it */
 };
-
-static bool is_selected(const struct model *model, const struct container *container)
-{
-	const struct name *name = names_find(model, container->name), *service = names_of_service(model, container);
-
-	return (name && name->selected) || (service && service->selected);
-}
 
 static int class_new(struct classing *classing, struct class *class, uint32_t *ret_index)
 {
@@ -273,8 +267,13 @@ static int class_of_like(struct classing *classing, struct location *location)
 	key.key.zones = location->zones;
 	key.key.resolver = location->resolver;
 	key.key.image_labels = location->container && location->container->image_labels;
+	if (classing->last && memcmp(&classing->last->key, &key.key, sizeof(key.key)) == 0) {
+		location->class = classing->last->index;
+		return 0;
+	}
 	HASH_FIND(hh, classing->likes, &key.key, sizeof(key.key), like);
 	if (like) {
+		classing->last = like;
 		location->class = like->index;
 		return 0;
 	}
@@ -294,7 +293,7 @@ static int class_of_like(struct classing *classing, struct location *location)
 
 int classes_fill(struct model *model, struct class_book *book)
 {
-	struct classing classing = { model, book, NULL, NULL };
+	struct classing classing = { .model = model, .book = book };
 	struct known *known, *next_known;
 	struct like *like, *next_like;
 	int r = 0;
@@ -302,7 +301,7 @@ int classes_fill(struct model *model, struct class_book *book)
 	for (size_t i = 0; i < model->n_locations && r >= 0; i++) {
 		struct location *location = &model->locations[i];
 
-		if (location->container && is_selected(model, location->container))
+		if (location->selected)
 			r = class_of(&classing, location, &location->class);
 		else
 			r = class_of_like(&classing, location);

@@ -78,6 +78,7 @@ struct location {
 	char interface[IFNAMSIZ]; /* "" is this machine itself */
 	struct range range;
 	bool single; /* one address, of a container: beats any range */
+	bool selected; /* a clause speaks of the container by its name */
 	uint32_t class; /* index */
 	const struct member *entry; /* its entry in the policy, or what labels make of one; or NULL */
 	const struct labelled *labelled; /* whose entry that is, or NULL */

@@ -92,7 +92,7 @@ int names_select(struct model *model, const struct selector *selector)
 }
 
 /* As container_named() has it: a project has no slash in its name. */
-const struct name *names_of_service(const struct model *model, const struct container *container)
+static const struct name *names_of_service(const struct model *model, const struct container *container)
 {
 	char text[SERVICE_NAME_MAX];
 	int length;
@@ -130,10 +130,19 @@ const struct member *model_entry(const struct model *model, enum member_kind kin
 	return found ? found->entries[kind] : NULL;
 }
 
+const struct member *names_of_container(const struct model *model, const struct container *container,
+					bool *ret_selected)
+{
+	const struct name *own = find(model, container->name), *service = names_of_service(model, container);
+	const struct member *entry = own ? own->entries[MEMBER_CONTAINER] : NULL;
+
+	*ret_selected = (own && own->selected) || (service && service->selected);
+	return entry || !service ? entry : service->entries[MEMBER_CONTAINER];
+}
+
 const struct member *container_entry(const struct model *model, const struct container *container)
 {
-	const struct member *own = model_entry(model, MEMBER_CONTAINER, container->name);
-	const struct name *service = own ? NULL : names_of_service(model, container);
+	bool selected;
 
-	return service ? service->entries[MEMBER_CONTAINER] : own;
+	return names_of_container(model, container, &selected);
 }

@@ -19,56 +19,44 @@ static struct location *location_add(struct model *model, const char *interface,
 	return location;
 }
 
-static const struct member *entry_of(const struct model *model, const struct network *network,
-				     const struct container *container, const struct endpoint *endpoint)
+/* Fills in what the locations of an endpoint have in common. */
+static void describe_endpoint(const struct model *model, const struct endpoint *endpoint, struct location *ret)
 {
-	const struct member *found = container ? container_entry(model, container) :
-						 model_entry(model, MEMBER_CONTAINER, endpoint->name);
-	const struct labelled *labelled = container && !found ? labelled_of(model, container) : NULL;
+	const struct container *container = ret->container;
 
-	if (labelled)
-		return &labelled->asked.entry;
-	if (found || (container && container->image_labels))
-		return found;
-	return model_entry(model, MEMBER_NETWORK, network->name);
+	if (container) {
+		ret->entry = names_of_container(model, container, &ret->selected);
+		ret->labelled = labelled_of(model, container);
+	} else {
+		ret->entry = model_entry(model, MEMBER_CONTAINER, endpoint->name);
+	}
+	if (!ret->entry && ret->labelled)
+		ret->entry = &ret->labelled->asked.entry;
+	if (!ret->entry && !(container && container->image_labels))
+		ret->entry = model_entry(model, MEMBER_NETWORK, ret->network->name);
 }
 
-/* Most often that of the endpoint before. */
-static const struct network *network_of(const struct model *model, const struct endpoint *endpoint,
-					const struct network *last)
-{
-	if (last && strcmp(last->id, endpoint->network) == 0)
-		return last;
-	return inventory_network(model->inventory, endpoint->network);
-}
-
-/* *network is that of the endpoint before, and then of this one. */
-static int add_endpoint(struct model *model, const struct endpoint *endpoint, const struct network **network)
+static int add_endpoint(struct model *model, struct endpoint *endpoint)
 {
 	const struct addr *addrs[] = { &endpoint->ip4, &endpoint->ip6 };
-	const struct labelled *labelled;
-	const struct container *container;
-	const struct member *entry;
+	struct location common = { .single = true, .network = inventory_network_of(model->inventory, endpoint) };
 
-	*network = network_of(model, endpoint, *network);
-	if (!*network || !(*network)->bridge[0])
+	if (!common.network || !common.network->bridge[0])
 		return 0;
-	container = endpoint->container[0] ? inventory_container(model->inventory, endpoint->container) : NULL;
-	entry = entry_of(model, *network, container, endpoint);
-	labelled = container ? labelled_of(model, container) : NULL;
+	common.container = inventory_container_of(model->inventory, endpoint);
+	describe_endpoint(model, endpoint, &common);
+	memcpy(common.interface, common.network->bridge, sizeof(common.interface));
 	for (size_t i = 0; i < ELEMENTSOF(addrs); i++) {
 		struct location *location;
 
 		if (!addrs[i]->family)
 			continue;
-		location = location_add(model, (*network)->bridge, &(struct range){ *addrs[i], *addrs[i] });
+		location = ARRAY_ADD(model->locations, model->n_locations);
 		if (!location)
 			return -ENOMEM;
-		location->single = true;
-		location->network = *network;
-		location->container = container;
-		location->entry = entry;
-		location->labelled = labelled;
+		*location = common;
+		location->range = (struct range){ *addrs[i], *addrs[i] };
+		location->rank = model->n_locations;
 		location->resolver = addr_compare(addrs[i], &model->resolver) == 0;
 	}
 	return 0;
@@ -197,11 +185,10 @@ static bool interface_done(const struct model *model, size_t rule)
 /* Single addresses first, then the ranges of one interface after the other: model_index() relies on it. */
 int locations_fill(struct model *model)
 {
-	const struct network *network = NULL;
 	int r = add_host_resolver(model);
 
 	for (size_t i = 0; i < model->inventory->n_endpoints && r >= 0; i++)
-		r = add_endpoint(model, &model->inventory->endpoints[i], &network);
+		r = add_endpoint(model, &model->inventory->endpoints[i]);
 	if (r >= 0)
 		r = add_host(model);
 	for (size_t i = 0; i < model->n_roles && r >= 0; i++)

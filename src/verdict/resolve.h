@@ -31,8 +31,9 @@ struct name {
 
 /* NULL: nobody speaks of it. */
 const struct name *names_find(const struct model *model, const char *text);
-/* The name PROJECT/SERVICE of a container of compose. */
-const struct name *names_of_service(const struct model *model, const struct container *container);
+/* As container_entry(), and whether a clause speaks of the container by one of its names. */
+const struct member *names_of_container(const struct model *model, const struct container *container,
+					bool *ret_selected);
 /* A clause selects by it. */
 int names_select(struct model *model, const struct selector *selector);
 struct names *names_free(struct names *names);
