@@ -7,7 +7,7 @@
 
 #include "base/array.h"
 #include "base/lines.h"
-#include "verdict/resolve.h"
+#include "verdict/parties.h"
 
 /* What one model says, as far as the other may not. */
 struct told {
@@ -60,60 +60,8 @@ char *right_text(const struct right *right)
 	return r < 0 ? NULL : text;
 }
 
-/* A class or front, as people see it. */
-struct party {
-	uint32_t number;
-	struct lines labels;
-	bool *twice; /* of each label: another party of this model has it too */
-	bool *shared; /* of each label: the twin has it too, and nobody else */
-	size_t *own; /* which labels are not shared */
-	size_t n_own;
-	struct party *twin; /* in the other model, of the same number, or NULL */
-};
-
-/* One of the two models. */
-struct side {
-	const struct model *model;
-	struct party *classes, *fronts;
-};
-
-static void parties_free(struct party *parties, size_t n)
-{
-	for (size_t i = 0; parties && i < n; i++) {
-		lines_clear(&parties[i].labels);
-		free(parties[i].twice);
-		free(parties[i].shared);
-		free(parties[i].own);
-	}
-	free(parties);
-}
-
-static void side_clear(struct side *side)
-{
-	if (!side->model)
-		return;
-	parties_free(side->classes, side->model->n_classes);
-	parties_free(side->fronts, side->model->n_fronts);
-}
-
-/* The names of what is in each class. */
-static int label_classes(const struct model *model, struct party *classes)
-{
-	for (size_t i = 0; i < model->n_locations; i++) {
-		const struct location *location = &model->locations[i];
-
-		if (lines_add(&classes[location->class].labels, location_label(location)) < 0)
-			return -ENOMEM;
-	}
-	for (size_t i = 0; i < model->n_classes; i++) {
-		classes[i].number = model->classes[i].number;
-		lines_sort(&classes[i].labels);
-	}
-	return 0;
-}
-
 /*
- * Which labels of a target are told for a label of a source; `same`: the other model has the right too, so what both share
+ * Which names of a target are told for a name of a source; `same`: the other model has the right too, so what both share
  * is not. Most of what there is is shared: the rest is gone through by itself.
  */
 struct told_of {
@@ -121,44 +69,43 @@ struct told_of {
 	bool own;
 };
 
-static struct told_of told_of(const struct party *source, size_t label, const struct party *target, bool same)
+static struct told_of told_of(const struct party *source, size_t name, const struct party *target, bool same)
 {
-	return (struct told_of){ target, same && source->shared[label] };
+	return (struct told_of){ target, same && source->shared[name] };
 }
 
 static size_t told_count(const struct told_of *of)
 {
-	return of->own ? of->target->n_own : of->target->labels.n;
+	return of->own ? of->target->n_own : of->target->n_names;
 }
 
-static const char *told_label(const struct told_of *of, size_t i)
+static const char *told_name(const struct told_of *of, size_t i)
 {
-	return of->target->labels.text[of->own ? of->target->own[i] : i];
+	return of->target->names[of->own ? of->target->own[i] : i];
 }
 
 static int add_right(struct told *told, const struct party *one, const struct party *other, const struct right *right,
 		     bool same)
 {
-	const struct lines *from = &one->labels;
 	_cleanup_free_ char *what = right_text(right);
 
 	if (!what)
 		return -ENOMEM;
-	for (size_t i = 0; i < from->n; i++) {
+	for (size_t i = 0; i < one->n_names; i++) {
 		struct told_of of = told_of(one, i, other, same);
 
 		for (size_t k = 0; k < told_count(&of); k++) {
-			const char *to = told_label(&of, k);
+			const char *to = told_name(&of, k);
 			char *text;
 
-			if (strcmp(from->text[i], to) == 0)
+			if (strcmp(one->names[i], to) == 0)
 				continue;
 			if (told->lines.n >= CHANGES_MAX) {
 				told->too_many = true;
 				return 0;
 			}
 			/* blocks sort apart, so that they can be told apart: a new one closes */
-			if (asprintf(&text, "%s%s -> %s: %s", right->deny ? "!" : "", from->text[i], to, what) < 0 ||
+			if (asprintf(&text, "%s%s -> %s: %s", right->deny ? "!" : "", one->names[i], to, what) < 0 ||
 			    lines_add(&told->lines, text) < 0)
 				return -ENOMEM;
 		}
@@ -177,251 +124,27 @@ static bool is_blocked(const struct class *class, size_t i)
 	return false;
 }
 
-/* "web: 8096/tcp as published" for each port of each front. */
-static int label_fronts(const struct model *model, struct party *fronts)
-{
-	for (size_t i = 0; i < model->n_locations; i++) {
-		const struct location *location = &model->locations[i];
-
-		for (size_t k = 0; k < location->n_published; k++) {
-			const struct published_port *published = &model->published[location->first_published + k];
-			_cleanup_free_ char *label = location_label(location);
-			char proto[16], *text;
-
-			proto_name(published->binding.proto, proto);
-			if (!label ||
-			    asprintf(&text, "%s: %u/%s as published", label, published->binding.host_port, proto) < 0)
-				return -ENOMEM;
-			if (lines_add(&fronts[published->front].labels, text) < 0)
-				return -ENOMEM;
-		}
-	}
-	for (size_t i = 0; i < model->n_fronts; i++) {
-		fronts[i].number = model->fronts[i].number;
-		lines_sort(&fronts[i].labels);
-	}
-	return 0;
-}
-
 static int add_published(struct told *told, const struct party *one, const struct party *other, bool same)
 {
-	const struct lines *from = &one->labels;
-
-	for (size_t i = 0; i < from->n; i++) {
+	for (size_t i = 0; i < one->n_names; i++) {
 		struct told_of of = told_of(one, i, other, same);
-		size_t length = strlen(from->text[i]);
+		size_t length = strlen(one->names[i]);
 
 		for (size_t k = 0; k < told_count(&of); k++) {
-			const char *to = told_label(&of, k);
+			const char *to = told_name(&of, k);
 			char *text;
 
-			if (strncmp(from->text[i], to, length) == 0 && to[length] == ':')
+			if (strncmp(one->names[i], to, length) == 0 && to[length] == ':')
 				continue;
 			if (told->lines.n >= CHANGES_MAX) {
 				told->too_many = true;
 				return 0;
 			}
-			if (asprintf(&text, "%s -> %s", from->text[i], to) < 0 || lines_add(&told->lines, text) < 0)
+			if (asprintf(&text, "%s -> %s", one->names[i], to) < 0 || lines_add(&told->lines, text) < 0)
 				return -ENOMEM;
 		}
 	}
 	return 0;
-}
-
-static int side_init(struct side *side, const struct model *model)
-{
-	*side = (struct side){ .model = model };
-	if (!model)
-		return 0;
-	side->classes = calloc(model->n_classes + 1, sizeof(*side->classes));
-	side->fronts = calloc(model->n_fronts + 1, sizeof(*side->fronts));
-	if (!side->classes || !side->fronts || label_classes(model, side->classes) < 0 ||
-	    label_fronts(model, side->fronts) < 0)
-		return -ENOMEM;
-	return 0;
-}
-
-struct label {
-	const char *text; /* a party's, as is the mark */
-	bool *twice;
-	UT_hash_handle hh;
-};
-
-static int note_label(struct label **table, struct label *label)
-{
-	struct label *found;
-
-	HASH_FIND_STR(*table, label->text, found);
-	if (found) {
-		*found->twice = *label->twice = true;
-		return 0;
-	}
-	HASH_ADD_KEYPTR(hh, *table, label->text, strlen(label->text), label);
-	return label->hh.tbl ? 0 : -ENOMEM;
-}
-
-/* What one of two parties of one name may open says nothing alone. */
-static int find_namesakes(struct party *parties, size_t n)
-{
-	_cleanup_free_ struct label *labels = NULL;
-	struct label *table = NULL;
-	size_t n_labels = 0, at = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < n; i++)
-		n_labels += parties[i].labels.n;
-	labels = calloc(n_labels + 1, sizeof(*labels));
-	for (size_t i = 0; i < n && labels && r >= 0; i++) {
-		struct party *party = &parties[i];
-
-		party->twice = calloc(party->labels.n + 1, sizeof(bool));
-		party->shared = calloc(party->labels.n + 1, sizeof(bool));
-		r = party->twice && party->shared ? 0 : -ENOMEM;
-		for (size_t k = 0; k < party->labels.n && r >= 0; k++, at++) {
-			labels[at] = (struct label){ .text = party->labels.text[k], .twice = &party->twice[k] };
-			r = note_label(&table, &labels[at]);
-		}
-	}
-	HASH_CLEAR(hh, table);
-	return labels ? r : -ENOMEM;
-}
-
-static int number_compare(const void *a, const void *b)
-{
-	uint32_t left = (*(struct party *const *)a)->number, right = (*(struct party *const *)b)->number;
-
-	return left < right ? -1 : left > right;
-}
-
-static void mark_shared(struct party *one, struct party *other)
-{
-	size_t i = 0, k = 0;
-
-	while (i < one->labels.n && k < other->labels.n) {
-		int order = strcmp(one->labels.text[i], other->labels.text[k]);
-
-		if (order == 0)
-			one->shared[i] = other->shared[k] = !one->twice[i] && !other->twice[k];
-		i += order <= 0;
-		k += order >= 0;
-	}
-}
-
-/* When nothing more will be shared. -ENOMEM. */
-static int find_own(struct party *parties, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct party *party = &parties[i];
-
-		party->own = calloc(party->labels.n + 1, sizeof(*party->own));
-		if (!party->own)
-			return -ENOMEM;
-		for (size_t k = 0; k < party->labels.n; k++)
-			if (!party->shared[k])
-				party->own[party->n_own++] = k;
-	}
-	return 0;
-}
-
-static struct party **parties_sorted(struct party *parties, size_t n)
-{
-	struct party **sorted = calloc(n + 1, sizeof(struct party *));
-
-	for (size_t i = 0; sorted && i < n; i++)
-		sorted[i] = &parties[i];
-	if (sorted && n)
-		qsort(sorted, n, sizeof(struct party *), number_compare);
-	return sorted;
-}
-
-/* Who is in both, under the same number, and which names. */
-static int parties_pair(struct party *from, size_t n_from, struct party *to, size_t n_to)
-{
-	_cleanup_free_ struct party **left = parties_sorted(from, n_from), **right = parties_sorted(to, n_to);
-	size_t i = 0, k = 0;
-
-	if (!left || !right || find_namesakes(from, n_from) < 0 || find_namesakes(to, n_to) < 0)
-		return -ENOMEM;
-	while (i < n_from && k < n_to) {
-		int order = number_compare(&left[i], &right[k]);
-
-		if (order == 0) {
-			left[i]->twin = right[k];
-			right[k]->twin = left[i];
-			mark_shared(left[i], right[k]);
-		}
-		i += order <= 0;
-		k += order >= 0;
-	}
-	return find_own(from, n_from) < 0 ? -ENOMEM : find_own(to, n_to);
-}
-
-static int sides_pair(struct side *from, struct side *to)
-{
-	const struct model *a = from->model, *b = to->model;
-
-	if (!a || !b)
-		return 0;
-	if (parties_pair(from->classes, a->n_classes, to->classes, b->n_classes) < 0)
-		return -ENOMEM;
-	return parties_pair(from->fronts, a->n_fronts, to->fronts, b->n_fronts);
-}
-
-static bool same_right(const struct right *a, const struct right *b)
-{
-	return a->deny == b->deny && a->all == b->all && a->but_dns == b->but_dns && a->proto == b->proto &&
-	       a->any_port == b->any_port && a->first == b->first && a->last == b->last &&
-	       (a->cause.kind == CAUSE_PUBLISH) == (b->cause.kind == CAUSE_PUBLISH);
-}
-
-static size_t rights_end(const struct right *rights, size_t n, size_t first)
-{
-	size_t end = first + 1;
-
-	while (end < n && rights[end].target == rights[first].target)
-		end++;
-	return end;
-}
-
-/* Whether all rights to a target are those of the class's twin to the target's. */
-static bool same_rights(const struct right *rights, size_t n, const struct right *others, size_t n_others,
-			uint32_t target)
-{
-	size_t low = 0, high = n_others;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (others[middle].target < target)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == n_others || others[low].target != target || rights_end(others, n_others, low) - low != n)
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (!same_right(&rights[i], &others[low + i]))
-			return false;
-	return true;
-}
-
-/* Rights to classes, or to fronts, one target after the other. */
-struct range_of_rights {
-	const struct right *rights;
-	size_t n;
-	const struct right *others; /* of the class's twin; NULL without one */
-	size_t n_others;
-	const struct party *targets, *other_targets;
-};
-
-/* Then what they let through between names that both models have is the same, and is told by neither. */
-static bool is_the_same(const struct range_of_rights *range, size_t first, size_t end)
-{
-	const struct party *target = &range->targets[range->rights[first].target];
-
-	return range->others && target->twin &&
-	       same_rights(&range->rights[first], end - first, range->others, range->n_others,
-			   (uint32_t)(target->twin - range->other_targets));
 }
 
 /* To classes: `fronts` false. Of the rights to fronts only what is published says anything new. */
@@ -435,7 +158,7 @@ static int range_lines(const struct range_of_rights *range, const struct class *
 		bool same;
 
 		end = rights_end(range->rights, range->n, i);
-		same = is_the_same(range, i, end);
+		same = rights_are_the_same(range, i, end);
 		for (size_t k = i; k < end && r >= 0; k++)
 			if (!fronts && !is_blocked(class, k))
 				r = add_right(ret, party, target, &range->rights[k], same);
@@ -448,21 +171,15 @@ static int range_lines(const struct range_of_rights *range, const struct class *
 static int class_lines(const struct side *side, const struct side *other, size_t at, struct told *ret)
 {
 	const struct class *class = &side->model->classes[at];
-	const struct party *party = &side->classes[at];
-	const struct class *twin = party->twin ? &other->model->classes[party->twin - other->classes] : NULL;
-	const struct range_of_rights plain = {
-		class->rights, class->n_rights, twin ? twin->rights : NULL, twin ? twin->n_rights : 0,
-		side->classes, other->classes
-	};
-	const struct range_of_rights front = { class->front_rights,
-					       class->n_front_rights,
-					       twin ? twin->front_rights : NULL,
-					       twin ? twin->n_front_rights : 0,
-					       side->fronts,
-					       other->fronts };
-	int r = range_lines(&plain, class, party, false, ret);
+	struct range_of_rights rights;
+	int r;
 
-	return r < 0 ? r : range_lines(&front, class, party, true, ret);
+	rights_to_classes(side, other, at, &rights);
+	r = range_lines(&rights, class, &side->classes[at], false, ret);
+	if (r < 0)
+		return r;
+	rights_to_fronts(side, other, at, &rights);
+	return range_lines(&rights, class, &side->classes[at], true, ret);
 }
 
 /* What one of the models says and the other may not. */
@@ -519,13 +236,9 @@ int model_changes(const struct model *from, const struct model *to, struct chang
 {
 	struct told before = { 0 }, after = { 0 };
 	struct changes changes = { 0 };
-	struct side sides[2] = { 0 };
-	int r = side_init(&sides[0], from);
+	struct side sides[2] = { { .model = from }, { .model = to } };
+	int r = sides_pair(&sides[0], &sides[1]);
 
-	if (r >= 0)
-		r = side_init(&sides[1], to);
-	if (r >= 0)
-		r = sides_pair(&sides[0], &sides[1]);
 	if (r >= 0)
 		r = side_lines(&sides[0], &sides[1], &before);
 	if (r >= 0)

@@ -24,12 +24,20 @@
 #define MORE "container more media 172.30.1.12\ncontainer mate media 172.30.1.13\n"
 #define DB "container db back 172.30.2.10\ncontainer job back 172.30.2.11\n"
 
+/* Networks of which most changes say nothing, and containers that are in two. */
+#define FAR                                                                                                            \
+	"bridge br-f 172.30.3.1/24\nnetwork far br-f 172.30.3.0/24\ncontainer aa far 172.30.3.10\n"                    \
+	"container ab far 172.30.3.11\nbridge br-g 172.30.4.1/24\nnetwork gone br-g 172.30.4.0/24\n"                   \
+	"container ab gone 172.30.4.10\ncontainer ac gone 172.30.4.11\ncontainer web gone 172.30.4.12\n"               \
+	"container pa far 172.30.3.12 port=0.0.0.0:81:80/tcp\ncontainer pb far 172.30.3.13 port=0.0.0.0:82:80/tcp\n"
+
 static const char *const machines[] = {
 	NETS JELLY WEB DB,
 	NETS JELLY WEB MORE DB,
 	NETS WEB MORE DB,
 	NETS JELLY WEB MORE DB "container jelly back 172.30.2.12\n", /* of two networks, or two of one name */
 	NETS,
+	NETS JELLY WEB MORE DB FAR,
 };
 
 static const char *const policies[] = {
@@ -44,6 +52,9 @@ static const char *const policies[] = {
 	"allow: [{from: lan, to: web}]\nblock: [{from: lan, to: web, ports: [80/tcp]}, {from: db, to: internet}]",
 	"networks: [{name: media, policies: [wan], isolate: true}]",
 	"settings: {local_users: root}\nnetworks: [{name: back, policies: [lan_upstream], isolate: false}]",
+	"containers: [{name: ab, policies: [wan]}]",
+	"containers: [{name: ac, policies: [wan], groups: [g]}, {name: db, policies: [], groups: [g]}]\ngroups: [{name: g}]",
+	"allow: [{from: network:far, to: ac, ports: [1/tcp]}, {from: ab, to: db}]\nblock: [{from: network:gone, to: internet}]",
 	"rules: [{name: far, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\nnetworks: [{name: media, groups: [g]}]",
 };
 
@@ -107,9 +118,19 @@ static size_t check(const struct model *from, const struct model *to)
 	return opens + closes;
 }
 
+/* Another policy for the same machine, as a daemon compares: then most classes are passed over. */
+static size_t check_of_one(const struct world *from, const struct world *to, struct class_book *book)
+{
+	_cleanup_(model_freep) struct model *model = NULL;
+	struct error error;
+
+	assert_int_equal(model_new(to->policy, from->inventory, book, NOW, &model, &error), 0);
+	return check(from->model, model);
+}
+
 static void test_all_changes(void **state)
 {
-	size_t n = ELEMENTSOF(machines) * ELEMENTSOF(policies), lines = 0;
+	size_t n = ELEMENTSOF(machines) * ELEMENTSOF(policies), lines = 0, of_one = 0;
 
 	for (size_t i = 0; i < n; i++)
 		for (size_t k = 0; k < n; k++) {
@@ -121,17 +142,57 @@ static void test_all_changes(void **state)
 				worlds[w] = world_new(machines[at[w] / ELEMENTSOF(policies)],
 						      policies[at[w] % ELEMENTSOF(policies)], book, NOW);
 			lines += check(worlds[0].model, worlds[1].model);
+			if (at[0] / ELEMENTSOF(policies) == at[1] / ELEMENTSOF(policies))
+				of_one += check_of_one(&worlds[0], &worlds[1], book);
 			for (size_t w = 0; w < 2; w++)
 				world_free(&worlds[w]);
 		}
 	print_message("%zu changes, %zu lines\n", n * n, lines);
-	assert_true(lines > 10000);
+	assert_true(lines > 10000 && of_one > 1000);
+}
+
+/* Two trade places, so that both models have the same classes, with others in them. */
+static const struct {
+	const char *from, *to;
+	size_t lines; /* at least, by hand */
+} trades[] = {
+	{ "containers: [{name: db, policies: [lan]}, {name: job, policies: []}]",
+	  "containers: [{name: job, policies: [lan]}, {name: db, policies: []}]", 2 },
+	{ "containers: [{name: db, policies: [], groups: [g]}, {name: job, policies: []}, {name: ac, groups: [g]}]\n"
+	  "groups: [{name: g}]",
+	  "containers: [{name: job, policies: [], groups: [g]}, {name: db, policies: []}, {name: ac, groups: [g]}]\n"
+	  "groups: [{name: g}]",
+	  4 },
+	{ "containers: [{name: pa, policies: [wan], publish: [{port: 81/tcp, to: [ac]}]}, {name: pb, policies: [wan]}]",
+	  "containers: [{name: pb, policies: [wan], publish: [{port: 82/tcp, to: [ac]}]}, {name: pa, policies: [wan]}]",
+	  2 },
+	{ "rules: [{name: one, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\n"
+	  "networks: [{name: far, groups: [g]}]",
+	  "rules: [{name: two, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\n"
+	  "networks: [{name: far, groups: [g]}]",
+	  8 },
+};
+
+static void test_trades(void **state)
+{
+	for (size_t i = 0; i < ELEMENTSOF(trades); i++) {
+		_cleanup_(class_book_freep) struct class_book *book = class_book_new(0);
+		const char *machine = machines[ELEMENTSOF(machines) - 1];
+		struct world from = world_new(machine, trades[i].from, book, NOW);
+		struct world to = world_new(machine, trades[i].to, book, NOW);
+
+		assert_true(check_of_one(&from, &to, book) >= trades[i].lines);
+		assert_true(check_of_one(&to, &from, book) >= trades[i].lines);
+		world_free(&from);
+		world_free(&to);
+	}
 }
 
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_changes),
+		cmocka_unit_test(test_trades),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

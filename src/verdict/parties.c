@@ -1,0 +1,517 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "verdict/parties.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "verdict/changes.h"
+#include "verdict/resolve.h"
+
+static void parties_free(struct party *parties, size_t n)
+{
+	for (size_t i = 0; parties && i < n; i++) {
+		free(parties[i].names);
+		free(parties[i].twice);
+		free(parties[i].shared);
+		free(parties[i].own);
+	}
+	free(parties);
+}
+
+void side_clear(struct side *side)
+{
+	if (!side->model)
+		return;
+	parties_free(side->classes, side->model->n_classes);
+	parties_free(side->fronts, side->model->n_fronts);
+	lines_clear(&side->made);
+}
+
+static int side_init(struct side *side)
+{
+	const struct model *model = side->model;
+
+	if (!model)
+		return 0;
+	side->classes = calloc(model->n_classes + 1, sizeof(*side->classes));
+	side->fronts = calloc(model->n_fronts + 1, sizeof(*side->fronts));
+	if (!side->classes || !side->fronts)
+		return -ENOMEM;
+	for (size_t i = 0; i < model->n_classes; i++)
+		side->classes[i].number = model->classes[i].number;
+	for (size_t i = 0; i < model->n_fronts; i++)
+		side->fronts[i].number = model->fronts[i].number;
+	return 0;
+}
+
+static int number_compare(const void *a, const void *b)
+{
+	uint32_t left = (*(struct party *const *)a)->number, right = (*(struct party *const *)b)->number;
+
+	return left < right ? -1 : left > right;
+}
+
+static struct party **parties_sorted(struct party *parties, size_t n)
+{
+	struct party **sorted = calloc(n + 1, sizeof(struct party *));
+
+	for (size_t i = 0; sorted && i < n; i++)
+		sorted[i] = &parties[i];
+	if (sorted && n)
+		qsort(sorted, n, sizeof(struct party *), number_compare);
+	return sorted;
+}
+
+/* Who is in both, under the same number. */
+static int find_twins(struct party *from, size_t n_from, struct party *to, size_t n_to)
+{
+	_cleanup_free_ struct party **left = parties_sorted(from, n_from), **right = parties_sorted(to, n_to);
+	size_t i = 0, k = 0;
+
+	if (!left || !right)
+		return -ENOMEM;
+	while (i < n_from && k < n_to) {
+		int order = number_compare(&left[i], &right[k]);
+
+		if (order == 0) {
+			left[i]->twin = right[k];
+			right[k]->twin = left[i];
+		}
+		i += order <= 0;
+		k += order >= 0;
+	}
+	return 0;
+}
+
+static bool same_right(const struct right *a, const struct right *b)
+{
+	return a->deny == b->deny && a->all == b->all && a->but_dns == b->but_dns && a->proto == b->proto &&
+	       a->any_port == b->any_port && a->first == b->first && a->last == b->last &&
+	       (a->cause.kind == CAUSE_PUBLISH) == (b->cause.kind == CAUSE_PUBLISH);
+}
+
+size_t rights_end(const struct right *rights, size_t n, size_t first)
+{
+	size_t end = first + 1;
+
+	while (end < n && rights[end].target == rights[first].target)
+		end++;
+	return end;
+}
+
+/* Whether all rights to a target are those of the class's twin to the target's. */
+static bool same_rights(const struct right *rights, size_t n, const struct right *others, size_t n_others,
+			uint32_t target)
+{
+	size_t low = 0, high = n_others;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (others[middle].target < target)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == n_others || others[low].target != target || rights_end(others, n_others, low) - low != n)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!same_right(&rights[i], &others[low + i]))
+			return false;
+	return true;
+}
+
+bool rights_are_the_same(const struct range_of_rights *range, size_t first, size_t end)
+{
+	const struct party *target = &range->targets[range->rights[first].target];
+
+	return range->others && target->twin &&
+	       same_rights(&range->rights[first], end - first, range->others, range->n_others,
+			   (uint32_t)(target->twin - range->other_targets));
+}
+
+static const struct class *twin_class(const struct side *side, const struct side *other, size_t class)
+{
+	const struct party *twin = side->classes[class].twin;
+
+	return twin ? &other->model->classes[twin - other->classes] : NULL;
+}
+
+void rights_to_classes(const struct side *side, const struct side *other, size_t at, struct range_of_rights *ret)
+{
+	const struct class *class = &side->model->classes[at], *twin = twin_class(side, other, at);
+
+	*ret = (struct range_of_rights){ .rights = class->rights,
+					 .n = class->n_rights,
+					 .others = twin ? twin->rights : NULL,
+					 .n_others = twin ? twin->n_rights : 0,
+					 .targets = side->classes,
+					 .other_targets = other->classes };
+}
+
+void rights_to_fronts(const struct side *side, const struct side *other, size_t at, struct range_of_rights *ret)
+{
+	const struct class *class = &side->model->classes[at], *twin = twin_class(side, other, at);
+
+	*ret = (struct range_of_rights){ .rights = class->front_rights,
+					 .n = class->n_front_rights,
+					 .others = twin ? twin->front_rights : NULL,
+					 .n_others = twin ? twin->n_front_rights : 0,
+					 .targets = side->fronts,
+					 .other_targets = other->fronts };
+}
+
+static int add_name(struct party *party, const char *name)
+{
+	const char **slot = ARRAY_ADD(party->names, party->n_names);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = name;
+	return 0;
+}
+
+/* Takes the name over. */
+static int add_made(struct side *side, struct party *party, char *name)
+{
+	return lines_add(&side->made, name) < 0 ? -ENOMEM : add_name(party, name);
+}
+
+static int name_compare(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void sort_names(struct party *party)
+{
+	size_t kept = 0;
+
+	if (party->n_names == 0)
+		return;
+	qsort(party->names, party->n_names, sizeof(*party->names), name_compare);
+	for (size_t i = 1; i < party->n_names; i++)
+		if (strcmp(party->names[kept], party->names[i]) != 0)
+			party->names[++kept] = party->names[i];
+	party->n_names = kept + 1;
+}
+
+/* The names of what is in each class of which something may have to be told, where it has none yet. */
+static int name_classes(struct side *side)
+{
+	const struct model *model = side->model;
+	const struct location *last = NULL;
+
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+		struct party *party = &side->classes[location->class];
+		int r;
+
+		if (!party->told || party->named ||
+		    (last && location->container && location->container == last->container &&
+		     location->class == last->class))
+			continue;
+		r = location->container ? add_name(party, location->container->name) :
+					  add_made(side, party, location_label(location));
+		if (r < 0)
+			return r;
+		last = location;
+	}
+	for (size_t i = 0; i < model->n_classes; i++) {
+		if (side->classes[i].told && !side->classes[i].named)
+			sort_names(&side->classes[i]);
+		side->classes[i].named = side->classes[i].told;
+	}
+	return 0;
+}
+
+/* "web: 8096/tcp as published" for each port of each front. */
+static int name_fronts(struct side *side)
+{
+	const struct model *model = side->model;
+
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+
+		for (size_t k = 0; k < location->n_published; k++) {
+			const struct published_port *published = &model->published[location->first_published + k];
+			char proto[16], *name;
+
+			proto_name(published->binding.proto, proto);
+			if (asprintf(&name, "%s: %u/%s as published", location->container->name,
+				     published->binding.host_port, proto) < 0)
+				return -ENOMEM;
+			if (add_made(side, &side->fronts[published->front], name) < 0)
+				return -ENOMEM;
+		}
+	}
+	for (size_t i = 0; i < model->n_fronts; i++)
+		sort_names(&side->fronts[i]);
+	return 0;
+}
+
+struct named_once {
+	const char *name; /* a party's, as is the mark */
+	bool *twice;
+	UT_hash_handle hh;
+};
+
+static int note_name(struct named_once **table, struct named_once *once)
+{
+	struct named_once *found;
+
+	HASH_FIND_STR(*table, once->name, found);
+	if (found) {
+		*found->twice = *once->twice = true;
+		return 0;
+	}
+	HASH_ADD_KEYPTR(hh, *table, once->name, strlen(once->name), once);
+	return once->hh.tbl ? 0 : -ENOMEM;
+}
+
+/* What one of two parties of one name may open says nothing alone. */
+static int find_namesakes(struct party *parties, size_t n)
+{
+	_cleanup_free_ struct named_once *all = NULL;
+	struct named_once *table = NULL;
+	size_t n_names = 0, at = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < n; i++)
+		n_names += parties[i].n_names;
+	all = calloc(n_names + 1, sizeof(*all));
+	for (size_t i = 0; i < n && all && r >= 0; i++) {
+		struct party *party = &parties[i];
+
+		party->twice = calloc(party->n_names + 1, sizeof(bool));
+		party->shared = calloc(party->n_names + 1, sizeof(bool));
+		party->own = calloc(party->n_names + 1, sizeof(*party->own));
+		r = party->twice && party->shared && party->own ? 0 : -ENOMEM;
+		for (size_t k = 0; k < party->n_names && r >= 0; k++, at++) {
+			all[at] = (struct named_once){ .name = party->names[k], .twice = &party->twice[k] };
+			r = note_name(&table, &all[at]);
+		}
+	}
+	HASH_CLEAR(hh, table);
+	return all ? r : -ENOMEM;
+}
+
+static void mark_shared(struct party *one, struct party *other)
+{
+	size_t i = 0, k = 0;
+
+	while (i < one->n_names && k < other->n_names) {
+		int order = strcmp(one->names[i], other->names[k]);
+
+		if (order == 0)
+			one->shared[i] = other->shared[k] = !one->twice[i] && !other->twice[k];
+		i += order <= 0;
+		k += order >= 0;
+	}
+}
+
+static void find_own(struct party *parties, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < parties[i].n_names; k++)
+			if (!parties[i].shared[k])
+				parties[i].own[parties[i].n_own++] = k;
+}
+
+static int pair_names(struct party *from, size_t n_from, struct party *to, size_t n_to)
+{
+	if (find_namesakes(from, n_from) < 0 || find_namesakes(to, n_to) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_from; i++)
+		if (from[i].twin)
+			mark_shared(&from[i], from[i].twin);
+	find_own(from, n_from);
+	find_own(to, n_to);
+	return 0;
+}
+
+static void tell_all(struct side *side)
+{
+	for (size_t i = 0; side->model && i < side->model->n_classes; i++)
+		side->classes[i].told = true;
+}
+
+static void tell(struct party *party)
+{
+	party->told = true;
+	if (party->twin)
+		party->twin->told = true;
+}
+
+/* Containers by class, in the order of the inventory; *first of each class is where its own begin. */
+struct members {
+	const struct container **items;
+	size_t *first; /* and one more: the end */
+	bool *other; /* of each class: something else is in it too, as in few of them */
+};
+
+static void members_clear(struct members *members)
+{
+	free(members->items);
+	free(members->first);
+	free(members->other);
+}
+#define _cleanup_members_ _cleanup_(members_clear)
+
+static int members_find(const struct model *model, struct members *ret)
+{
+	ret->items = calloc(model->n_locations + 1, sizeof(struct container *));
+	ret->first = calloc(model->n_classes + 2, sizeof(*ret->first));
+	ret->other = calloc(model->n_classes + 1, sizeof(*ret->other));
+	if (!ret->items || !ret->first || !ret->other)
+		return -ENOMEM;
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+
+		ret->first[location->class + 2] += location->container != NULL;
+		ret->other[location->class] |= !location->container;
+	}
+	for (size_t i = 1; i < model->n_classes + 2; i++)
+		ret->first[i] += ret->first[i - 1];
+	for (size_t i = 0; i < model->n_locations; i++)
+		if (model->locations[i].container)
+			ret->items[ret->first[model->locations[i].class + 1]++] = model->locations[i].container;
+	return 0;
+}
+
+static bool same_members(const struct members *a, size_t i, const struct members *b, size_t k)
+{
+	size_t n = a->first[i + 1] - a->first[i];
+
+	return b->first[k + 1] - b->first[k] == n &&
+	       memcmp(&a->items[a->first[i]], &b->items[b->first[k]], n * sizeof(struct container *)) == 0;
+}
+
+static bool same_names(const struct party *a, const struct party *b)
+{
+	if (a->n_names != b->n_names)
+		return false;
+	for (size_t i = 0; i < a->n_names; i++)
+		if (strcmp(a->names[i], b->names[i]) != 0)
+			return false;
+	return true;
+}
+
+static void tell_others(struct side *side, const struct members *members)
+{
+	for (size_t i = 0; i < side->model->n_classes; i++)
+		if (members->other[i])
+			tell(&side->classes[i]);
+}
+
+/* Where somebody came or went. */
+static void tell_loud(struct side *side, const struct members *members, const struct side *other,
+		      const struct members *others)
+{
+	for (size_t i = 0; i < side->model->n_classes; i++) {
+		struct party *party = &side->classes[i], *twin = party->twin;
+
+		party->loud = !twin ||
+			      (party->named ? !same_names(party, twin) :
+					      !same_members(members, i, others, (size_t)(twin - other->classes)));
+		if (party->loud)
+			tell(party);
+	}
+}
+
+/* Who may open something to somebody loud, or the other way round. */
+static void tell_neighbours(struct side *side)
+{
+	for (size_t i = 0; i < side->model->n_classes; i++) {
+		const struct class *class = &side->model->classes[i];
+		struct party *party = &side->classes[i];
+
+		for (size_t k = 0; k < class->n_rights; k++) {
+			struct party *target = &side->classes[class->rights[k].target];
+
+			if (party->loud)
+				tell(target);
+			if (target->loud)
+				tell(party);
+		}
+		for (size_t k = 0; k < class->n_front_rights; k++)
+			if (side->fronts[class->front_rights[k].target].n_own)
+				tell(party);
+	}
+}
+
+/* Of a container with two places what the one opens says nothing alone. */
+static void note_told(const struct side *side, const struct members *members, bool *told)
+{
+	for (size_t i = 0; i < side->model->n_classes; i++)
+		for (size_t k = members->first[i]; side->classes[i].told && k < members->first[i + 1]; k++)
+			told[members->items[k] - side->model->inventory->containers] = true;
+}
+
+static void tell_other_places(struct side *side, const struct members *members, const bool *told)
+{
+	for (size_t i = 0; i < side->model->n_classes; i++)
+		for (size_t k = members->first[i]; k < members->first[i + 1]; k++)
+			if (told[members->items[k] - side->model->inventory->containers]) {
+				tell(&side->classes[i]);
+				break;
+			}
+}
+
+/*
+ * Most of a large machine is as it was: classes that have the same containers in both models. Their rights to one another are
+ * the same, since a class of one number never means anything else. Of these nothing is told, and they need no names.
+ */
+static int tell_some(struct side *from, struct side *to)
+{
+	_cleanup_members_ struct members before = { 0 }, after = { 0 };
+	_cleanup_free_ bool *told = calloc(from->model->inventory->n_containers + 1, sizeof(bool));
+
+	if (!told || members_find(from->model, &before) < 0 || members_find(to->model, &after) < 0)
+		return -ENOMEM;
+	tell_others(from, &before);
+	tell_others(to, &after);
+	if (name_classes(from) < 0 || name_classes(to) < 0)
+		return -ENOMEM;
+	tell_loud(from, &before, to, &after);
+	tell_loud(to, &after, from, &before);
+	note_told(from, &before, told);
+	note_told(to, &after, told);
+	tell_other_places(from, &before, told);
+	tell_other_places(to, &after, told);
+	tell_neighbours(from);
+	tell_neighbours(to);
+	return 0;
+}
+
+int sides_pair(struct side *from, struct side *to)
+{
+	const struct model *a = from->model, *b = to->model;
+	bool both = a && b;
+	int r = side_init(from) < 0 || side_init(to) < 0 ? -ENOMEM : 0;
+
+	if (r >= 0 && both)
+		r = find_twins(from->classes, a->n_classes, to->classes, b->n_classes);
+	if (r >= 0 && both)
+		r = find_twins(from->fronts, a->n_fronts, to->fronts, b->n_fronts);
+	if (r >= 0 && a)
+		r = name_fronts(from);
+	if (r >= 0 && b)
+		r = name_fronts(to);
+	if (r >= 0 && both)
+		r = pair_names(from->fronts, a->n_fronts, to->fronts, b->n_fronts);
+	if (r >= 0 && both && a->inventory == b->inventory) {
+		r = tell_some(from, to);
+	} else {
+		tell_all(from);
+		tell_all(to);
+	}
+	if (r >= 0 && a)
+		r = name_classes(from);
+	if (r >= 0 && b)
+		r = name_classes(to);
+	if (r >= 0 && both)
+		r = pair_names(from->classes, a->n_classes, to->classes, b->n_classes);
+	return r;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#ifndef SPR_VERDICT_PARTIES_H
+#define SPR_VERDICT_PARTIES_H
+
+#include "base/lines.h"
+#include "verdict/model.h"
+
+/* Two models side by side: whose rights are the same in both, and what people call them. For model_changes(). */
+
+/* A class or front, as people see it. Names are in order, each once. */
+struct party {
+	uint32_t number;
+	struct party *twin; /* in the other model, of the same number, or NULL */
+	bool told; /* something may have to be told of it, or of its twin; else it has no names here */
+	bool named, loud; /* it has its names; others are in it than in its twin */
+	const char **names; /* of who is in it: the inventory's, or the side's */
+	size_t n_names;
+	bool *twice; /* of each name: another party of this model has it too */
+	bool *shared; /* of each name: the twin has it too, and nobody else */
+	size_t *own; /* which names are not shared */
+	size_t n_own;
+};
+
+/* One of the two models; NULL: nothing. */
+struct side {
+	const struct model *model;
+	struct party *classes, *fronts;
+	struct lines made; /* names that had to be made */
+};
+
+/* Rights of a class to classes, or to fronts, one target after the other. */
+struct range_of_rights {
+	const struct right *rights;
+	size_t n;
+	const struct right *others; /* of the class's twin; NULL without one */
+	size_t n_others;
+	const struct party *targets, *other_targets;
+};
+
+/* Zeroed is none. To be cleared in every case. -ENOMEM. */
+int sides_pair(struct side *from, struct side *to);
+void side_clear(struct side *side);
+
+void rights_to_classes(const struct side *side, const struct side *other, size_t class, struct range_of_rights *ret);
+void rights_to_fronts(const struct side *side, const struct side *other, size_t class, struct range_of_rights *ret);
+/* Where the rights to the target of the first one end. */
+size_t rights_end(const struct right *rights, size_t n, size_t first);
+
+/*
+ * Whether those from `first` to `end`, all that there are to one target, are the same in both models. Then what they let
+ * through between names that both have is the same, and is told by neither.
+ */
+bool rights_are_the_same(const struct range_of_rights *range, size_t first, size_t end);
+
+#endif
