@@ -398,6 +398,74 @@ static bool same_names(const struct party *a, const struct party *b)
 	return true;
 }
 
+/* Whoever has no twin yet, by the first of who is in it. */
+struct single {
+	struct party *party;
+	const void *key; /* a container, or a name */
+	size_t class;
+};
+
+static int single_compare(const void *one, const void *other)
+{
+	const struct single *a = one, *b = other;
+
+	if (a->party->named != b->party->named)
+		return a->party->named ? 1 : -1;
+	if (a->party->named)
+		return strcmp(a->key, b->key);
+	return a->key < b->key ? -1 : a->key > b->key;
+}
+
+static size_t singles_find(const struct side *side, const struct members *members, struct single *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < side->model->n_classes; i++) {
+		struct party *party = &side->classes[i];
+
+		if (party->twin || (party->named && !party->n_names))
+			continue;
+		ret[n++] = (struct single){
+			party, party->named ? (const void *)party->names[0] : members->items[members->first[i]], i
+		};
+	}
+	if (n)
+		qsort(ret, n, sizeof(*ret), single_compare);
+	return n;
+}
+
+/*
+ * Those in whom the same are, whatever number they have: a new number says that they may open something else to somebody,
+ * which is most often one or two of all the others.
+ */
+static int find_twins_by_members(struct side *from, const struct members *before, struct side *to,
+				 const struct members *after)
+{
+	_cleanup_free_ struct single *left = calloc(from->model->n_classes + 1, sizeof(*left));
+	_cleanup_free_ struct single *right = calloc(to->model->n_classes + 1, sizeof(*right));
+	size_t n_left, n_right, k = 0;
+
+	if (!left || !right)
+		return -ENOMEM;
+	n_left = singles_find(from, before, left);
+	n_right = singles_find(to, after, right);
+	for (size_t i = 0; i < n_left; i++) {
+		while (k < n_right && single_compare(&right[k], &left[i]) < 0)
+			k++;
+		for (size_t m = k; m < n_right && single_compare(&right[m], &left[i]) == 0; m++) {
+			struct party *one = left[i].party, *other = right[m].party;
+
+			if (one->twin || other->twin ||
+			    !(one->named ? same_names(one, other) :
+					   same_members(before, left[i].class, after, right[m].class)))
+				continue;
+			one->twin = other;
+			other->twin = one;
+		}
+	}
+	return 0;
+}
+
 static void tell_others(struct side *side, const struct members *members)
 {
 	for (size_t i = 0; i < side->model->n_classes; i++)
@@ -417,6 +485,26 @@ static void tell_loud(struct side *side, const struct members *members, const st
 					      !same_members(members, i, others, (size_t)(twin - other->classes)));
 		if (party->loud)
 			tell(party);
+	}
+}
+
+/* Who may open something else than before, and to whom. */
+static void tell_changed_rights(struct side *side, const struct side *other)
+{
+	for (size_t i = 0; i < side->model->n_classes; i++) {
+		struct range_of_rights ranges[2];
+
+		rights_to_classes(side, other, i, &ranges[0]);
+		rights_to_fronts(side, other, i, &ranges[1]);
+		for (size_t k = 0; k < ELEMENTSOF(ranges); k++)
+			for (size_t first = 0, end; first < ranges[k].n; first = end) {
+				end = rights_end(ranges[k].rights, ranges[k].n, first);
+				if (rights_are_the_same(&ranges[k], first, end))
+					continue;
+				tell(&side->classes[i]);
+				if (k == 0)
+					tell(&side->classes[ranges[k].rights[first].target]);
+			}
 	}
 }
 
@@ -460,8 +548,8 @@ static void tell_other_places(struct side *side, const struct members *members, 
 }
 
 /*
- * Most of a large machine is as it was: classes that have the same containers in both models. Their rights to one another are
- * the same, since a class of one number never means anything else. Of these nothing is told, and they need no names.
+ * Most of a large machine is as it was: classes that have the same containers in both models, and the same rights to and from
+ * others of which that is true too. Of these nothing is told, and they need no names.
  */
 static int tell_some(struct side *from, struct side *to)
 {
@@ -474,6 +562,10 @@ static int tell_some(struct side *from, struct side *to)
 	tell_others(to, &after);
 	if (name_classes(from) < 0 || name_classes(to) < 0)
 		return -ENOMEM;
+	if (find_twins_by_members(from, &before, to, &after) < 0)
+		return -ENOMEM;
+	tell_changed_rights(from, to);
+	tell_changed_rights(to, from);
 	tell_loud(from, &before, to, &after);
 	tell_loud(to, &after, from, &before);
 	note_told(from, &before, told);

@@ -10,7 +10,7 @@
 /* A class or front, as people see it. Names are in order, each once. */
 struct party {
 	uint32_t number;
-	struct party *twin; /* in the other model, of the same number, or NULL */
+	struct party *twin; /* in the other model, of the same number or with the same in it, or NULL */
 	bool told; /* something may have to be told of it, or of its twin; else it has no names here */
 	bool named, loud; /* it has its names; others are in it than in its twin */
 	const char **names; /* of who is in it: the inventory's, or the side's */
