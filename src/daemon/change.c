@@ -18,6 +18,9 @@ struct change {
 	struct daemon *daemon;
 	struct api_request *request; /* NULL: the daemon's own */
 	struct policy *policy;
+	struct model *model; /* that was reviewed */
+	time_t reviewed;
+	uint64_t n_models; /* the daemon's, then */
 	json_t *(*describe)(const struct daemon *daemon); /* what `up` answers; NULL: `result` is the answer */
 	json_t *result;
 	unsigned flags; /* of enum change_flag */
@@ -75,6 +78,7 @@ static struct change *change_free(struct change *change)
 {
 	if (!change)
 		return NULL;
+	model_free(change->model);
 	policy_free(change->policy);
 	json_decref(change->result);
 	revision_clear(&change->revision);
@@ -116,6 +120,15 @@ static int enforce(struct change *change)
 	return r;
 }
 
+/* Whether a model that is made now would say the same as the one that was reviewed. */
+static bool is_fresh(const struct change *change)
+{
+	const struct daemon *daemon = change->daemon;
+
+	return !daemon->dirty && daemon->n_models == change->n_models &&
+	       !policy_expiring(change->policy, change->reviewed, time(NULL));
+}
+
 static void carry_out(struct change *change)
 {
 	struct daemon *daemon = change->daemon;
@@ -127,7 +140,10 @@ static void carry_out(struct change *change)
 		return;
 	}
 	daemon->policy = change->policy;
+	if (is_fresh(change))
+		daemon->next_model = TAKE_PTR(change->model);
 	change->r = enforce(change);
+	daemon->next_model = model_free(daemon->next_model);
 	if (change->r >= 0) {
 		change->policy = before; /* freed with the change */
 		change->taken = true;
@@ -327,13 +343,16 @@ static int check_unconfirmed(const struct daemon *daemon, struct error *error)
 static int compare(struct change *change, json_t *arguments, bool *ret_changed, bool *ret_opens, struct error *error)
 {
 	struct daemon *daemon = change->daemon;
-	_cleanup_(model_freep) struct model *model = NULL;
+	struct model *model = NULL;
 	struct changes changes = { 0 };
 	bool changed = !policy_equal(daemon->policy, change->policy);
 	int r = policy_check(change->policy, error);
 
+	change->reviewed = time(NULL);
+	change->n_models = daemon->n_models;
 	if (r >= 0)
-		r = model_new(change->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
+		r = model_new(change->policy, daemon->inventory, daemon->book, change->reviewed, &model, error);
+	change->model = model;
 	if (r >= 0 && !(change->flags & CHANGE_ACCEPTED_BEFORE))
 		r = review(daemon, model, daemon->active || change->activate, arguments, error);
 	if (r >= 0 && model_changes(daemon->model, model, &changes) < 0)

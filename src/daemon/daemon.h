@@ -77,6 +77,8 @@ struct daemon {
 
 	bool active;
 	bool read_again; /* the policy file, as soon as it can be */
+	struct model *next_model; /* of policy and inventory as they are just now, already made; or NULL */
+	uint64_t n_models; /* that were made so far */
 	enum engine_state engine_seen; /* when it last told something */
 	bool dirty; /* inventory or policy changed since the ruleset was made */
 	bool repair; /* somebody changed our tables */

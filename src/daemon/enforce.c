@@ -49,9 +49,11 @@ static void note_problem(struct daemon *daemon, int r, const struct error *error
 /* The model points into policy and inventory: a new one takes its place whatever becomes of the ruleset. */
 static int renew_model(struct daemon *daemon, struct error *error)
 {
-	struct model *model;
-	int r = model_new(daemon->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
+	struct model *model = TAKE_PTR(daemon->next_model);
+	int r = model ? 0 :
+			model_new(daemon->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
 
+	daemon->n_models++;
 	daemon->dirty = r < 0;
 	if (r < 0)
 		return r;
