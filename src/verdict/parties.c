@@ -593,7 +593,9 @@ int sides_pair(struct side *from, struct side *to)
 		r = name_fronts(to);
 	if (r >= 0 && both)
 		r = pair_names(from->fronts, a->n_fronts, to->fronts, b->n_fronts);
-	if (r >= 0 && both && a->inventory == b->inventory) {
+	if (r < 0)
+		return r;
+	if (both && a->inventory == b->inventory) {
 		r = tell_some(from, to);
 	} else {
 		tell_all(from);
