@@ -49,8 +49,10 @@ static void refresh(struct engine *engine)
 	engine->model_ms = now_ms() - began;
 	began = now_ms();
 	must(ruleset_compile(model, &options, &ruleset, &error), &error);
-	if (engine->ruleset)
+	if (engine->ruleset) {
+		ruleset_keep_room(ruleset, engine->ruleset);
 		ruleset_tightens(engine->ruleset, ruleset);
+	}
 	engine->compile_ms = now_ms() - began;
 	began = now_ms();
 	must(nft_apply(engine->nft, engine->ruleset, ruleset, &error), &error);

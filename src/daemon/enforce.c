@@ -139,6 +139,8 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 		return r;
 	r = ruleset_compile(daemon->model, &options, &ruleset, error);
 	if (r >= 0) {
+		if (daemon->ruleset)
+			ruleset_keep_room(ruleset, daemon->ruleset);
 		losers_find(&losers, daemon->ruleset, ruleset);
 		if (daemon->ruleset && losers.any)
 			begin_epoch(daemon, ruleset);

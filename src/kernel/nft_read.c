@@ -244,6 +244,12 @@ static int keep_rule(struct nftnl_rule *rule, void *data)
 	return r;
 }
 
+/* An earlier run may have had more in it. */
+static bool size_is_wanted(uint32_t size, const struct set *wanted)
+{
+	return size == wanted->size || (set_has_room(wanted) && size > wanted->size);
+}
+
 static bool set_is_wanted(const struct nftnl_set *set, const struct set *wanted)
 {
 	uint8_t sizes[STMT_FIELDS_MAX];
@@ -254,8 +260,9 @@ static bool set_is_wanted(const struct nftnl_set *set, const struct set *wanted)
 	if (nftnl_set_get_u32(set, NFTNL_SET_FLAGS) != nft_set_flags(wanted) ||
 	    nftnl_set_get_u32(set, NFTNL_SET_KEY_TYPE) != nft_set_key_type(wanted) ||
 	    nftnl_set_get_u32(set, NFTNL_SET_KEY_LEN) != wanted->key_size ||
-	    nftnl_set_get_u32(set, NFTNL_SET_DESC_SIZE) != wanted->size || nftnl_set_is_set(set, NFTNL_SET_TIMEOUT) ||
-	    nftnl_set_is_set(set, NFTNL_SET_EXPR) || nftnl_set_is_set(set, NFTNL_SET_OBJ_TYPE))
+	    !size_is_wanted(nftnl_set_get_u32(set, NFTNL_SET_DESC_SIZE), wanted) ||
+	    nftnl_set_is_set(set, NFTNL_SET_TIMEOUT) || nftnl_set_is_set(set, NFTNL_SET_EXPR) ||
+	    nftnl_set_is_set(set, NFTNL_SET_OBJ_TYPE))
 		return false;
 	if (wanted->interval && !set_is_tree(wanted) &&
 	    (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))

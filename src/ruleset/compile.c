@@ -310,6 +310,8 @@ static int put_locations(struct ruleset *ruleset, const struct model *model, str
 		if (put_location(ruleset, model, &model->locations[i], id4, id6) < 0)
 			return error_memory(error);
 	}
+	set_give_room(id4);
+	set_give_room(id6);
 	if (put_ranges(ruleset, model) < 0)
 		return error_memory(error);
 	if (n_ranges > COMPILE_RANGES_MAX)

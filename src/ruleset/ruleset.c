@@ -249,6 +249,27 @@ int set_add_range(struct set *set, const struct range *range, uint32_t data)
 	return 0;
 }
 
+#define ROOM_MIN 1024
+
+void set_give_room(struct set *set)
+{
+	size_t room = ROOM_MIN;
+
+	while (room < set->n_elements + set->n_elements / 4)
+		room *= 4;
+	set->size = (uint32_t)room;
+}
+
+void ruleset_keep_room(struct ruleset *to, const struct ruleset *from)
+{
+	for (size_t i = 0; i < to->n_sets; i++) {
+		const struct set *before = set_has_room(&to->sets[i]) ? ruleset_set(from, to->sets[i].name) : NULL;
+
+		if (before && set_has_room(before) && before->size > to->sets[i].size)
+			to->sets[i].size = before->size;
+	}
+}
+
 static uint32_t port_at(const uint8_t *key, size_t at)
 {
 	return (uint32_t)key[at] << 8 | key[at + 1];

@@ -148,7 +148,7 @@ struct set {
 	bool interval;
 	bool timeout; /* elements come and go at run time and are no part of the ruleset */
 	bool dynamic; /* rules add to it, or renew what is there: likewise */
-	uint32_t size; /* 0: not said */
+	uint32_t size; /* elements that there may be; 0: not said */
 	struct element *elements; /* sorted by key after ruleset_finish() */
 	size_t n_elements;
 };
@@ -196,6 +196,19 @@ static inline bool set_is_tree(const struct set *set)
 
 /* Where field i starts in a key. */
 size_t key_offset(const struct set *set, size_t i);
+
+/*
+ * Says how many elements there may be, with room for more than there are. The kernel makes its table for so many at once; one
+ * that has to grow while it is filled takes twice as long.
+ */
+void set_give_room(struct set *set);
+/* Whether that was said of it. */
+static inline bool set_has_room(const struct set *set)
+{
+	return set->size && !set->timeout && !set->dynamic;
+}
+/* Sets that had more room keep it: one that gets another is made anew, with all that is in it. */
+void ruleset_keep_room(struct ruleset *to, const struct ruleset *from);
 
 /* Joins port ranges that touch or overlap in a set of (something . port): the kernel wants them disjoint. */
 void set_join_ports(struct set *set);

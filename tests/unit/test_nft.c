@@ -1130,6 +1130,68 @@ static void test_no_gap(void **state)
 	close(to);
 }
 
+/* Who is in a set stays in it for each packet while it is made anew with more room, or less. */
+static void test_room(void **state)
+{
+	static const struct stmt known[] = { IN("id4", IIFNAME, IP_SADDR), ACCEPT };
+	static const enum field fields[] = { FIELD_IIFNAME, FIELD_IP_SADDR };
+	_cleanup_(ruleset_freep) struct ruleset *small = closed_loopback(0), *large = closed_loopback(0);
+	struct ruleset *both[] = { small, large };
+	char byte;
+	int to;
+
+	RUN("ip link set lo up");
+	for (size_t i = 0; i < ELEMENTSOF(both); i++) {
+		struct chain *in = ruleset_chain(both[i], "in");
+		struct rule closed = in->rules[0];
+
+		assert_non_null(ruleset_add_set(both[i], "id4", DATA_NONE, fields, ELEMENTSOF(fields)));
+		in->n_rules = 0;
+		add_rule(both[i], "in", known, ELEMENTSOF(known));
+		*ARRAY_ADD(in->rules, in->n_rules) = closed;
+		add_id4(both[i], "lo", 0x7f000001, 0);
+		for (uint32_t k = 0; k < 900 * i; k++)
+			add_id4(both[i], "br-b", 0xac1f0000 + k, 0);
+		ruleset_finish(both[i]);
+		set_give_room(ruleset_set(both[i], "id4"));
+	}
+	assert_int_equal(ruleset_set(small, "id4")->size, 1024);
+	assert_int_equal(ruleset_set(large, "id4")->size, 4096);
+	for (size_t i = 0; i < ELEMENTSOF(protections); i++) {
+		struct nft *nft = open_nft(protections[i]);
+		uint64_t packets = 0;
+		bool changed;
+		pid_t sender;
+
+		OK(nft_apply(nft, NULL, small, error));
+		to = udp_socket(true);
+		sender = start_sender();
+		for (int k = 0; k < 20; k++) {
+			OK(nft_apply(nft, k % 2 ? large : small, k % 2 ? small : large, error));
+			OK(nft_compare(nft, k % 2 ? small : large, error));
+		}
+		kill(sender, SIGTERM);
+		waitpid(sender, NULL, 0);
+		OK(nft_counters(nft, "drop-", keep_count, &packets, error));
+		assert_int_equal(packets, 0);
+		assert_int_equal(recv(to, &byte, 1, 0), 1);
+		close(to);
+		/* One that has more room than it needs is left alone. */
+		ruleset_set(small, "id4")->size = 4096;
+		OK(nft_repair(nft, small, &changed, error));
+		assert_true(changed);
+		ruleset_set(small, "id4")->size = 1024;
+		OK(nft_compare(nft, small, error));
+		OK(nft_repair(nft, small, &changed, error));
+		assert_false(changed);
+		ruleset_set(small, "id4")->size = 16384;
+		FAILS(nft_compare(nft, small, error), ENOTUNIQ, "set id4");
+		ruleset_set(small, "id4")->size = 1024;
+		OK(nft_remove(nft, error));
+		nft_close(nft);
+	}
+}
+
 /* While others change their tables, and ours where they can. */
 /* As the daemon does it: what could not be read because others are faster is tried again. */
 static int repair_in_the_end(struct nft *nft, const struct ruleset *to, struct error *error)
@@ -1305,6 +1367,7 @@ int main(void)
 		cmocka_unit_test_setup(test_run_time_sets, new_namespace),
 		cmocka_unit_test_setup(test_counters, new_namespace),
 		cmocka_unit_test_setup(test_no_gap, new_namespace),
+		cmocka_unit_test_setup(test_room, new_namespace),
 		cmocka_unit_test_setup(test_churn, new_namespace),
 		cmocka_unit_test_setup(test_written, new_namespace),
 		cmocka_unit_test_setup(test_impossible, new_namespace),

@@ -91,6 +91,34 @@ static void put_span(struct set *set, const struct span *span)
 	key_put_number(set, element->key_end, 2, span->last);
 }
 
+static void test_room(void **state)
+{
+	static const enum field fields[] = { FIELD_IP_SADDR };
+	static const struct {
+		size_t n;
+		uint32_t room;
+	} rows[] = { { 0, 1024 }, { 819, 1024 }, { 820, 4096 }, { 3276, 4096 }, { 100000, 262144 } };
+	_cleanup_(ruleset_freep) struct ruleset *before = ruleset_new(), *after = ruleset_new();
+	struct set *had = ruleset_add_set(before, "id4", DATA_NONE, fields, 1);
+	struct set *has = ruleset_add_set(after, "id4", DATA_NONE, fields, 1);
+
+	for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+		struct set set = { .n_elements = rows[i].n };
+
+		set_give_room(&set);
+		assert_int_equal(set.size, rows[i].room);
+	}
+	had->size = 4096;
+	ruleset_keep_room(after, before);
+	assert_int_equal(has->size, 0); /* no room was ever said */
+	has->size = 1024;
+	ruleset_keep_room(after, before);
+	assert_int_equal(has->size, 4096);
+	has->size = 16384;
+	ruleset_keep_room(after, before);
+	assert_int_equal(has->size, 16384);
+}
+
 static void test_join(void **state)
 {
 	static const struct {
@@ -344,11 +372,17 @@ static void test_ports_of_nobody(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),	      cmocka_unit_test(test_byte_order),
-		cmocka_unit_test(test_fields),	      cmocka_unit_test(test_join),
-		cmocka_unit_test(test_diff),	      cmocka_unit_test(test_tightens),
-		cmocka_unit_test(test_tightens_sets), cmocka_unit_test(test_renew),
-		cmocka_unit_test(test_whole),	      cmocka_unit_test(test_ports_of_nobody),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_byte_order),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_room),
+		cmocka_unit_test(test_join),
+		cmocka_unit_test(test_diff),
+		cmocka_unit_test(test_tightens),
+		cmocka_unit_test(test_tightens_sets),
+		cmocka_unit_test(test_renew),
+		cmocka_unit_test(test_whole),
+		cmocka_unit_test(test_ports_of_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
