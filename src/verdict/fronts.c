@@ -119,6 +119,8 @@ struct fill {
 	struct class_book *book;
 	struct known *known;
 	struct home *homes;
+	const struct container **publishers; /* those with ports */
+	size_t n_publishers;
 };
 
 /* Takes over what the front holds. */
@@ -357,6 +359,23 @@ static int add_container(struct fill *fill, const struct container *container, e
 	return r;
 }
 
+static int find_publishers(struct fill *fill)
+{
+	const struct inventory *inventory = fill->model->inventory;
+
+	for (size_t i = 0; i < inventory->n_containers; i++) {
+		const struct container *container = &inventory->containers[i], **slot;
+
+		if (!container->n_ports && !container->n_bindings)
+			continue;
+		slot = ARRAY_ADD(fill->publishers, fill->n_publishers);
+		if (!slot)
+			return -ENOMEM;
+		*slot = container;
+	}
+	return 0;
+}
+
 static void fill_clear(struct fill *fill)
 {
 	struct known *known, *next_known;
@@ -370,6 +389,7 @@ static void fill_clear(struct fill *fill)
 		HASH_DEL(fill->homes, home);
 		free(home);
 	}
+	free(fill->publishers);
 }
 
 int fronts_fill(struct model *model, struct class_book *book)
@@ -377,9 +397,11 @@ int fronts_fill(struct model *model, struct class_book *book)
 	struct fill fill = { .model = model, .book = book };
 	int r = fill_locations(&fill);
 
+	if (r >= 0)
+		r = find_publishers(&fill);
 	for (enum rank rank = RANK_PUBLISHED; rank <= RANK_NOBODY; rank++)
-		for (size_t i = 0; i < model->inventory->n_containers && r >= 0; i++)
-			r = add_container(&fill, &model->inventory->containers[i], rank);
+		for (size_t i = 0; i < fill.n_publishers && r >= 0; i++)
+			r = add_container(&fill, fill.publishers[i], rank);
 	fill_clear(&fill);
 	return r;
 }

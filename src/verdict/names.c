@@ -9,8 +9,14 @@
  * table of their own; what nobody speaks of is not in it.
  */
 
+/* Whom a container is meant by: its own name, and that of its service. */
+struct meant {
+	struct name *own, *service;
+};
+
 struct names {
 	struct name *table;
+	struct meant *containers; /* of each of the inventory, after names_meet() */
 };
 
 #define SERVICE_NAME_MAX 520
@@ -25,6 +31,7 @@ struct names *names_free(struct names *names)
 		HASH_DEL(names->table, name);
 		free(name);
 	}
+	free(names->containers);
 	free(names);
 	return NULL;
 }
@@ -92,7 +99,7 @@ int names_select(struct model *model, const struct selector *selector)
 }
 
 /* As container_named() has it: a project has no slash in its name. */
-static const struct name *names_of_service(const struct model *model, const struct container *container)
+static struct name *names_of_service(const struct model *model, const struct container *container)
 {
 	char text[SERVICE_NAME_MAX];
 	int length;
@@ -103,24 +110,35 @@ static const struct name *names_of_service(const struct model *model, const stru
 	return length < (int)sizeof(text) ? find(model, text) : NULL;
 }
 
-void names_meet(struct model *model)
+static struct meant meant_by(const struct model *model, const struct container *container)
 {
+	if (model->names->containers)
+		return model->names->containers[container - model->inventory->containers];
+	return (struct meant){ find(model, container->name), names_of_service(model, container) };
+}
+
+int names_meet(struct model *model)
+{
+	size_t n = model->inventory->n_containers;
+	struct meant *all = calloc(n + 1, sizeof(*all));
+
+	if (!all)
+		return -ENOMEM;
 	for (size_t i = 0; i < model->inventory->n_networks; i++) {
 		struct name *name = find(model, model->inventory->networks[i].name);
 
 		if (name)
 			name->kinds |= 1u << MEMBER_NETWORK;
 	}
-	for (size_t i = 0; i < model->inventory->n_containers; i++) {
-		const struct container *container = &model->inventory->containers[i];
-		struct name *name = find(model, container->name);
-		const struct name *service = names_of_service(model, container);
-
-		if (name)
-			name->kinds |= 1u << MEMBER_CONTAINER;
-		if (service)
-			find(model, service->text)->kinds |= 1u << MEMBER_CONTAINER;
+	for (size_t i = 0; i < n; i++) {
+		all[i] = meant_by(model, &model->inventory->containers[i]);
+		if (all[i].own)
+			all[i].own->kinds |= 1u << MEMBER_CONTAINER;
+		if (all[i].service)
+			all[i].service->kinds |= 1u << MEMBER_CONTAINER;
 	}
+	model->names->containers = all;
+	return 0;
 }
 
 const struct member *model_entry(const struct model *model, enum member_kind kind, const char *name)
@@ -133,11 +151,11 @@ const struct member *model_entry(const struct model *model, enum member_kind kin
 const struct member *names_of_container(const struct model *model, const struct container *container,
 					bool *ret_selected)
 {
-	const struct name *own = find(model, container->name), *service = names_of_service(model, container);
-	const struct member *entry = own ? own->entries[MEMBER_CONTAINER] : NULL;
+	struct meant meant = meant_by(model, container);
+	const struct member *entry = meant.own ? meant.own->entries[MEMBER_CONTAINER] : NULL;
 
-	*ret_selected = (own && own->selected) || (service && service->selected);
-	return entry || !service ? entry : service->entries[MEMBER_CONTAINER];
+	*ret_selected = (meant.own && meant.own->selected) || (meant.service && meant.service->selected);
+	return entry || !meant.service ? entry : meant.service->entries[MEMBER_CONTAINER];
 }
 
 const struct member *container_entry(const struct model *model, const struct container *container)

@@ -210,9 +210,8 @@ int model_new(const struct policy *policy, const struct inventory *inventory, st
 	model->inventory = inventory;
 	if (roles_fill(model) < 0 || names_fill(model) < 0 || labelled_fill(model) < 0 || clauses_fill(model, now) < 0)
 		return error_memory(error);
-	names_meet(model);
-	if (locations_fill(model) < 0 || classes_fill(model, book) < 0 || model_index(model) < 0 ||
-	    fronts_fill(model, book) < 0 || rights_fill(model) < 0)
+	if (names_meet(model) < 0 || locations_fill(model) < 0 || classes_fill(model, book) < 0 ||
+	    model_index(model) < 0 || fronts_fill(model, book) < 0 || rights_fill(model) < 0)
 		return error_memory(error);
 	nat_ports_fill(model);
 	*ret = TAKE_PTR(model);

@@ -12,7 +12,7 @@ int roles_fill(struct model *model);
 int names_fill(struct model *model);
 int labelled_fill(struct model *model);
 int clauses_fill(struct model *model, time_t now);
-void names_meet(struct model *model); /* what there is by the names that the clauses select by */
+int names_meet(struct model *model); /* what there is by the names that the clauses select by */
 int locations_fill(struct model *model);
 int classes_fill(struct model *model, struct class_book *book);
 int model_index(struct model *model);
