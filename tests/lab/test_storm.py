@@ -478,6 +478,47 @@ def test_nothing_waits_for_the_next_owner(storm, stops, address):
     assert (arrived == 0) == stops, f"{arrived} packets arrived"
 
 
+def runs_of_iptables(spr):
+    """Grows with each run of iptables by sprd's helper: page faults of its children that have ended."""
+    children = [pid for pid in os.listdir("/proc") if pid.isdigit() and stat_of(pid)[3:4] == [str(spr.pid)]]
+    return sum(int(stat_of(pid)[10]) for pid in children if stat_of(pid)[1] == "sprd-iptables")
+
+
+def stat_of(pid):
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return file.read().replace("(", "").replace(")", "").split()
+    return []
+
+
+def test_starts_run_no_iptables(storm):
+    """When a program that wrote rules ends, the kernel lets nobody write any for a while: sprd runs none for each container."""
+    scene, spr = storm.scene, storm.spr
+    rule = ("DOCKER-USER", "-s", "172.30.2.99", "-j", "DROP")
+    with FakeDocker(scene, "br-r", "172.30.45.0/24") as fake:
+        spr.options, options = [*spr.options, "--docker", fake.socket], spr.options
+        fake.create("first", REUSED4)
+        spr.restart()
+        storm.connected()
+        time.sleep(1)
+        before = runs_of_iptables(spr)
+        scene.router.run("iptables", "-I", *rule)
+        time.sleep(1)
+        scene.router.run("iptables", "-D", *rule)
+        time.sleep(1)
+        asked = runs_of_iptables(spr) - before
+        for _ in range(20):
+            fake.start("first")
+            time.sleep(0.1)
+            fake.stop("first")
+            time.sleep(0.1)
+        started = runs_of_iptables(spr) - before - asked
+        spr.options = options
+        spr.restart()
+    storm.calm()
+    assert asked > 0, "the control: what others do to DOCKER-USER is looked at"
+    assert started < 2 * asked, f"20 starts: {started}, two changes of DOCKER-USER: {asked}"
+
+
 HEAD = """# Faults
 
 Written by `tests/lab/test_storm.py`, with `SPR_FAULTS_TABLE`: each fault under forbidden packets every 20 us, beside a
