@@ -50,8 +50,7 @@ static void note_problem(struct daemon *daemon, int r, const struct error *error
 static int renew_model(struct daemon *daemon, struct error *error)
 {
 	struct model *model = TAKE_PTR(daemon->next_model);
-	int r = model ? 0 :
-			model_new(daemon->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
+	int r = model ? 0 : model_new(daemon->policy, daemon->inventory, daemon->book, time(NULL), &model, error);
 
 	daemon->n_models++;
 	daemon->dirty = r < 0;

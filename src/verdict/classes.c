@@ -256,6 +256,13 @@ static int class_of(struct classing *classing, const struct location *location, 
 	return r;
 }
 
+static bool is_like(const struct like *a, const struct like *b)
+{
+	return a->key.network == b->key.network && a->key.entry == b->key.entry && a->key.labelled == b->key.labelled &&
+	       a->key.zones == b->key.zones && a->key.resolver == b->key.resolver &&
+	       a->key.image_labels == b->key.image_labels;
+}
+
 static int class_of_like(struct classing *classing, struct location *location)
 {
 	struct like key = { 0 }, *like;
@@ -267,7 +274,7 @@ static int class_of_like(struct classing *classing, struct location *location)
 	key.key.zones = location->zones;
 	key.key.resolver = location->resolver;
 	key.key.image_labels = location->container && location->container->image_labels;
-	if (classing->last && memcmp(&classing->last->key, &key.key, sizeof(key.key)) == 0) {
+	if (classing->last && is_like(classing->last, &key)) {
 		location->class = classing->last->index;
 		return 0;
 	}
