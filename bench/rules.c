@@ -5,7 +5,7 @@
  *   rules write WORLD YAML    into the kernel, one table
  *   rules hold WORLD YAML     twice, as on kernels before 6.9, until standard input ends
  *   rules print WORLD YAML    as nft text
- *   rules pure WORLD YAML     parse, model, compile, compare with one container more; nothing is written
+ *   rules pure WORLD YAML     parse, model, compile, compare with one container more and one grant; nothing is written
  *
  * Prints what it made as a JSON object, except with print.
  */
@@ -14,9 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/array.h"
 #include "given.h"
 #include "kernel/nft.h"
 #include "ruleset/compile.h"
+#include "verdict/changes.h"
 
 #define NOW 1800000000
 
@@ -79,6 +81,27 @@ static size_t one_more(struct world *world, struct class_book *book, const struc
 	return changes;
 }
 
+/* What a call says of a change: a port of the last container is allowed to the lan. How many sentences. */
+static size_t one_grant(struct world *world, struct class_book *book)
+{
+	const struct inventory *inventory = world->inventory;
+	_cleanup_(policy_freep) struct policy *policy = policy_copy(world->policy);
+	_cleanup_(model_freep) struct model *after = NULL;
+	struct grant *grant = policy ? ARRAY_ADD(policy->allow, policy->n_allow) : NULL;
+	struct changes changes = { 0 };
+	struct error error = { .text = "out of memory" };
+	size_t n;
+
+	must(grant ? 0 : -1, &error);
+	must(selector_parse("lan", &grant->from, &error), &error);
+	must(selector_parse(inventory->containers[inventory->n_containers - 1].name, &grant->to, &error), &error);
+	must(model_new(policy, inventory, book, NOW, &after, &error), &error);
+	must(model_changes(world->model, after, &changes), &error);
+	n = changes.n_opens;
+	changes_clear(&changes);
+	return n;
+}
+
 static void write_rules(const struct ruleset *ruleset, bool hold)
 {
 	struct error error = { 0 };
@@ -119,7 +142,7 @@ int main(int argc, char **argv)
 	if (strcmp(how, "print") == 0)
 		return ruleset_print(ruleset, NFT_TABLE, stdout) < 0;
 	if (strcmp(how, "pure") == 0) {
-		changes = one_more(&world, book, ruleset);
+		changes = one_more(&world, book, ruleset) + one_grant(&world, book);
 	} else {
 		check_indexes(world.inventory);
 		write_rules(ruleset, hold);
