@@ -154,6 +154,8 @@ static void carry_out(struct change *change)
 	daemon->dirty = true; /* the model is of the policy that is there */
 	if (daemon_refresh(daemon, &second) < 0)
 		log_error("change", "while going back: %s", second.text);
+	if (daemon->model && daemon->model->policy == change->policy)
+		change->policy = NULL; /* there was no memory for another model: what this one points to has to stay */
 }
 
 static void work(uv_work_t *request)

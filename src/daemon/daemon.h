@@ -61,6 +61,8 @@ struct daemon {
 	bool unwritten; /* it is taken back, which could not be written down yet */
 	struct class_book *book;
 	struct model *model;
+	struct model *next_model; /* of policy and inventory as they are just now, already made; or NULL */
+	uint64_t n_models; /* that were made so far */
 	struct ruleset *ruleset; /* what the kernel holds; NULL when inactive */
 
 	struct links *links;
@@ -70,6 +72,7 @@ struct daemon {
 	struct droplog *droplog;
 	struct fastpath *fastpath; /* NULL: not wanted when we started, or it cannot be */
 	struct engine *engine;
+	enum engine_state engine_seen; /* when it last told something */
 	struct api *api;
 	struct helper files, docker_user; /* processes outside the sandbox */
 	uv_poll_t docker_user_poll;
@@ -77,15 +80,13 @@ struct daemon {
 
 	bool active;
 	bool read_again; /* the policy file, as soon as it can be */
-	struct model *next_model; /* of policy and inventory as they are just now, already made; or NULL */
-	uint64_t n_models; /* that were made so far */
-	enum engine_state engine_seen; /* when it last told something */
 	bool dirty; /* inventory or policy changed since the ruleset was made */
 	bool repair; /* somebody changed our tables */
 	time_t since;
 	time_t grace_until; /* 0: there is none */
 	unsigned grace_turns; /* connections that may still be turned round */
 	time_t clock_seen; /* when expiries were last looked at */
+	time_t slow_seen; /* what tells nobody of its changes, likewise */
 	struct port_bits ports_seen; /* busy ones, at the last look */
 	bool cut_again; /* ending flows failed in part */
 	struct flow_walk *walk; /* under way, or NULL */
@@ -116,7 +117,7 @@ struct daemon {
 /* enforce.c: model and ruleset from policy and inventory, into the kernel; then the flows that lost their right end. */
 int daemon_refresh(struct daemon *daemon, struct error *error);
 
-/* The same for what engines and links told: flows that lost their right may end some moments later. */
+/* The same for what engines and links told: flows that lost their right end a fifth of a second later, not soon. */
 int daemon_follow(struct daemon *daemon, struct error *error);
 int daemon_activate(struct daemon *daemon, struct error *error);
 int daemon_deactivate(struct daemon *daemon, struct error *error);

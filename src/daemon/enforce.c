@@ -127,7 +127,7 @@ static void forget_neighbours(struct daemon *daemon, const struct ruleset *from,
 	}
 }
 
-static int refresh(struct daemon *daemon, bool event, struct error *error)
+static int refresh(struct daemon *daemon, bool soon, struct error *error)
 {
 	const struct compile_options options = { .epoch = daemon->epoch };
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = NULL;
@@ -160,19 +160,19 @@ static int refresh(struct daemon *daemon, bool event, struct error *error)
 	ruleset_free(daemon->ruleset);
 	daemon->ruleset = TAKE_PTR(ruleset);
 	routes_update(daemon);
-	end_and_restore(daemon, &losers, !event);
+	end_and_restore(daemon, &losers, soon);
 	free(losers.addrs);
 	return 0;
 }
 
 int daemon_refresh(struct daemon *daemon, struct error *error)
 {
-	return refresh(daemon, false, error);
+	return refresh(daemon, true, error);
 }
 
 int daemon_follow(struct daemon *daemon, struct error *error)
 {
-	return refresh(daemon, true, error);
+	return refresh(daemon, false, error);
 }
 
 /* Takes our tables out of the kernel. While they are still there, that is a problem, and tried again. */

@@ -203,7 +203,8 @@ static void on_clock(uv_timer_t *handle)
 		else if (daemon->unwritten)
 			confirm_take_back(daemon);
 	}
-	if (daemon->active && now % SLOW_SECONDS == 0) {
+	if (daemon->active && (now < daemon->slow_seen || now - daemon->slow_seen >= SLOW_SECONDS)) {
+		daemon->slow_seen = now;
 		docker_user_ensure(daemon, true);
 		read_ports(daemon);
 	}

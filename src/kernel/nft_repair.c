@@ -174,19 +174,18 @@ int nft_repair(struct nft *nft, const struct ruleset *to, bool *ret_changed, str
 	struct repair repair = { .nft = nft, .to = to };
 	bool changed = false;
 
+	nft_written_clear(&nft->written, true);
 	for (int i = 0; i < REPAIR_TRIES; i++) {
 		enum repair_state state = REPAIR_NOTHING;
 		int r = repair_once(&repair, &state, error);
 
 		if (r == -ERESTART)
 			continue;
-		if (r < 0) {
-			nft_written_clear(&nft->written, true);
+		if (r < 0)
 			return r;
-		}
-		nft_written_clear(&nft->written, state != REPAIR_NOTHING);
 		changed = changed || state != REPAIR_NOTHING;
 		if (state != REPAIR_AGAIN) {
+			nft_written_clear(&nft->written, state != REPAIR_NOTHING);
 			*ret_changed = changed;
 			return 0;
 		}

@@ -100,7 +100,7 @@ static int take_name(const struct nlattr *attr, void *data)
 	struct about *about = data;
 	uint16_t type = mnl_attr_get_type(attr);
 
-	if (type != NFTA_TABLE_NAME && (type != about->chain_type || !about->chain_type))
+	if (type != NFTA_TABLE_NAME && type != about->chain_type)
 		return MNL_CB_OK;
 	if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) < 0)
 		return MNL_CB_ERROR;

@@ -20,15 +20,15 @@ void nft_written_clear(struct nft_written *written, bool all)
 	*written = (struct nft_written){ .all = all };
 }
 
-const struct nft_written_chain *nft_written_chain(const struct nft_written *written, const char *name)
+bool nft_written_chain(const struct nft_written *written, const char *name)
 {
 	for (size_t i = 0; i < written->n_chains; i++)
-		if (strcmp(written->chains[i].name, name) == 0)
-			return &written->chains[i];
-	return NULL;
+		if (strcmp(written->chains[i], name) == 0)
+			return true;
+	return false;
 }
 
-const struct nft_written_set *nft_written_set(const struct nft_written *written, const char *name)
+struct nft_written_set *nft_written_set(const struct nft_written *written, const char *name)
 {
 	for (size_t i = 0; i < written->n_sets; i++)
 		if (strcmp(written->sets[i].name, name) == 0)
@@ -38,13 +38,13 @@ const struct nft_written_set *nft_written_set(const struct nft_written *written,
 
 static bool add_chain(struct nft_written *written, const char *name)
 {
-	struct nft_written_chain *chain;
+	char(*chain)[32];
 
 	if (nft_written_chain(written, name))
 		return true;
 	chain = written->n_chains < NAMES_MAX ? ARRAY_ADD(written->chains, written->n_chains) : NULL;
 	if (chain)
-		memccpy(chain->name, name, '\0', sizeof(chain->name) - 1);
+		memccpy(*chain, name, '\0', sizeof(*chain) - 1);
 	return chain;
 }
 
@@ -63,7 +63,7 @@ static void add_elements(struct nft_written_set *set, const struct nft_elements 
 
 static bool add_set(struct nft_written *written, const struct set *set, const struct nft_plan_set *plan)
 {
-	struct nft_written_set *slot = (struct nft_written_set *)nft_written_set(written, set->name);
+	struct nft_written_set *slot = nft_written_set(written, set->name);
 
 	if (!slot) {
 		slot = written->n_sets < NAMES_MAX ? ARRAY_ADD(written->sets, written->n_sets) : NULL;

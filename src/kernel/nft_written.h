@@ -12,14 +12,10 @@ struct nft_plan;
  */
 struct nft_written {
 	bool all; /* more than is told below, or nobody knows */
-	struct nft_written_chain *chains; /* of these the rules */
+	char (*chains)[32]; /* names: of these the rules */
 	size_t n_chains;
 	struct nft_written_set *sets; /* of these the elements */
 	size_t n_sets;
-};
-
-struct nft_written_chain {
-	char name[32];
 };
 
 struct nft_written_set {
@@ -34,8 +30,8 @@ void nft_written_add(struct nft_written *written, const struct nft_plan *plan);
 /* Nothing is left to be read back; or `all` is. */
 void nft_written_clear(struct nft_written *written, bool all);
 
+bool nft_written_chain(const struct nft_written *written, const char *name);
 /* The one of that name, or NULL. */
-const struct nft_written_chain *nft_written_chain(const struct nft_written *written, const char *name);
-const struct nft_written_set *nft_written_set(const struct nft_written *written, const char *name);
+struct nft_written_set *nft_written_set(const struct nft_written *written, const char *name);
 
 #endif

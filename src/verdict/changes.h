@@ -13,7 +13,10 @@ struct changes {
 
 #define CHANGES_MAX 100000
 
-/* Compares what may be opened in two models (NULL: nothing). The result's lists are the caller's: changes_clear(). */
+/*
+ * Compares what may be opened in two models (NULL: nothing), whose inventory has not changed since. The result's lists are the
+ * caller's: changes_clear().
+ */
 int model_changes(const struct model *from, const struct model *to, struct changes *ret);
 void changes_clear(struct changes *changes);
 

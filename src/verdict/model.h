@@ -193,7 +193,7 @@ bool selector_fits(const struct model *model, const struct selector *selector, c
 /* -ENOTUNIQ with a sentence naming both when a bare name fits two members; else 0. */
 int selector_ambiguous(const struct model *model, const struct selector *selector, struct error *error);
 
-/* The policy's entry for a container: that of its own name before that of its service. NULL without one. */
+/* The policy's entry for a container of the model's inventory: that of its own name before that of its service, or NULL. */
 const struct member *container_entry(const struct model *model, const struct container *container);
 
 /* The policy's entry of a kind and name, or NULL: policy_member() without a search. */

@@ -344,10 +344,10 @@ static void tell(struct party *party)
 		party->twin->told = true;
 }
 
-/* Containers by class, in the order of the inventory; *first of each class is where its own begin. */
+/* Containers by class, in the order of their endpoints, once for each address. */
 struct members {
 	const struct container **items;
-	size_t *first; /* and one more: the end */
+	size_t *first; /* of each class: where its own begin; and one more, the end */
 	bool *other; /* of each class: something else is in it too, as in few of them */
 };
 
@@ -529,7 +529,7 @@ static void tell_neighbours(struct side *side)
 	}
 }
 
-/* Of a container with two places what the one opens says nothing alone. */
+/* Of a container with two places what the one opens says nothing alone. (Two of one name may have more said than is.) */
 static void note_told(const struct side *side, const struct members *members, bool *told)
 {
 	for (size_t i = 0; i < side->model->n_classes; i++)
@@ -568,12 +568,12 @@ static int tell_some(struct side *from, struct side *to)
 	tell_changed_rights(to, from);
 	tell_loud(from, &before, to, &after);
 	tell_loud(to, &after, from, &before);
+	tell_neighbours(from);
+	tell_neighbours(to);
 	note_told(from, &before, told);
 	note_told(to, &after, told);
 	tell_other_places(from, &before, told);
 	tell_other_places(to, &after, told);
-	tell_neighbours(from);
-	tell_neighbours(to);
 	return 0;
 }
 

@@ -11,7 +11,7 @@
 struct party {
 	uint32_t number;
 	struct party *twin; /* in the other model, of the same number or with the same in it, or NULL */
-	bool told; /* something may have to be told of it, or of its twin; else it has no names here */
+	bool told; /* a class: something may have to be told of it, or of its twin; else it has no names here */
 	bool named, loud; /* it has its names; others are in it than in its twin */
 	const char **names; /* of who is in it: the inventory's, or the side's */
 	size_t n_names;

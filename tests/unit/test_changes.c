@@ -151,25 +151,37 @@ static void test_all_changes(void **state)
 	assert_true(lines > 10000 && of_one > 1000);
 }
 
+/* Two containers that are in two networks both, of which one lets them reach each other. */
+#define PLACES                                                                                                         \
+	"interface eth0 192.168.1.5/24\nroute default eth0 192.168.1.1\nbridge br-0 172.30.0.1/24\n"                   \
+	"network n0 br-0 172.30.0.0/24 noicc\nbridge br-1 172.30.1.1/24\nnetwork n1 br-1 172.30.1.0/24 internal\n"     \
+	"container c0 n0 172.30.0.10\ncontainer c2 n1 172.30.1.12\ncontainer c2 n0 172.30.0.12\n"                      \
+	"container c3 n0 172.30.0.13\ncontainer c3 n1 172.30.1.13\n"
+
 /* Two trade places, so that both models have the same classes, with others in them. */
 static const struct {
-	const char *from, *to;
+	const char *machine, *from, *to; /* NULL: the last of the list */
 	size_t lines; /* at least, by hand */
 } trades[] = {
-	{ "containers: [{name: db, policies: [lan]}, {name: job, policies: []}]",
+	{ NULL, "containers: [{name: db, policies: [lan]}, {name: job, policies: []}]",
 	  "containers: [{name: job, policies: [lan]}, {name: db, policies: []}]", 2 },
-	{ "containers: [{name: db, policies: [], groups: [g]}, {name: job, policies: []}, {name: ac, groups: [g]}]\n"
+	{ NULL,
+	  "containers: [{name: db, policies: [], groups: [g]}, {name: job, policies: []}, {name: ac, groups: [g]}]\n"
 	  "groups: [{name: g}]",
 	  "containers: [{name: job, policies: [], groups: [g]}, {name: db, policies: []}, {name: ac, groups: [g]}]\n"
 	  "groups: [{name: g}]",
 	  4 },
-	{ "containers: [{name: pa, policies: [wan], publish: [{port: 81/tcp, to: [ac]}]}, {name: pb, policies: [wan]}]",
+	{ NULL,
+	  "containers: [{name: pa, policies: [wan], publish: [{port: 81/tcp, to: [ac]}]}, {name: pb, policies: [wan]}]",
 	  "containers: [{name: pb, policies: [wan], publish: [{port: 82/tcp, to: [ac]}]}, {name: pa, policies: [wan]}]",
 	  2 },
-	{ "rules: [{name: one, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\n"
-	  "networks: [{name: far, groups: [g]}]",
+	{ PLACES, "allow: [{from: network:n0, to: c2}]\ncontainers: [{name: c3}]",
+	  "allow: [{from: network:n0, to: c2}]", 0 },
+	{ NULL,
+	  "rules: [{name: one, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\n"
+	  "networks: [{name: back, groups: [g]}]",
 	  "rules: [{name: two, interface: eth0, source: 10.1.0.0/16, groups: [g]}]\ngroups: [{name: g}]\n"
-	  "networks: [{name: far, groups: [g]}]",
+	  "networks: [{name: back, groups: [g]}]",
 	  8 },
 };
 
@@ -177,7 +189,8 @@ static void test_trades(void **state)
 {
 	for (size_t i = 0; i < ELEMENTSOF(trades); i++) {
 		_cleanup_(class_book_freep) struct class_book *book = class_book_new(0);
-		const char *machine = machines[ELEMENTSOF(machines) - 1];
+		const char *last = machines[ELEMENTSOF(machines) - 1],
+			   *machine = trades[i].machine ? trades[i].machine : last;
 		struct world from = world_new(machine, trades[i].from, book, NOW);
 		struct world to = world_new(machine, trades[i].to, book, NOW);
 
