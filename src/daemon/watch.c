@@ -257,7 +257,7 @@ int watch_start(struct daemon *daemon, struct error *error)
 	memset(&daemon->ports_seen, 0xff, sizeof(daemon->ports_seen));
 	read_ports(daemon);
 	read_resolver(daemon);
-	daemon->clock_seen = time(NULL);
+	daemon->clock_seen = daemon->slow_seen = time(NULL);
 	uv_check_init(&daemon->loop, &daemon->check);
 	daemon->check.data = daemon;
 	uv_timer_init(&daemon->loop, &daemon->clock);
