@@ -78,13 +78,22 @@ static int search_add(struct search *search, const struct flow *flow)
 	return 0;
 }
 
+/*
+ * Connection tracking may know no ports of SCTP, DCCP and UDP-Lite. Then one entry is for all ports, of which some may be allowed;
+ * what is forwarded is judged packet by packet anyway.
+ */
+static bool is_of_all_ports(const struct flow *flow, const struct packet *packet)
+{
+	return packet->out[0] && !flow->from_port && !flow->to_port && proto_has_ports(flow->proto);
+}
+
 static int look_at(const struct flow *flow, void *data)
 {
 	struct search *search = data;
 	struct decision decision;
 	struct packet packet;
 
-	if (!flow_packet(search->daemon, flow, &packet))
+	if (!flow_packet(search->daemon, flow, &packet) || is_of_all_ports(flow, &packet))
 		return 0;
 	verdict(search->daemon->model, &packet, &decision);
 	return decision.accept ? 0 : search_add(search, flow);

@@ -269,6 +269,7 @@ const char *member_kind_name(enum member_kind kind);
 const char *zone_name(enum zone zone);
 const char *policy_bit_name(enum policy_bit bit);
 const char *proto_name(uint8_t proto, char buffer[12]); /* "tcp", or "proto:99" */
+bool proto_has_ports(uint8_t proto);
 
 #define POLICY_TEXT_MAX (16u << 20)
 #define POLICY_NAME_MAX 128 /* bytes in the name of a member or group */

@@ -342,6 +342,14 @@ int source_parse(const char *text, struct prefix *ret, struct error *error)
 	return 0;
 }
 
+bool proto_has_ports(uint8_t proto)
+{
+	for (size_t i = 0; i < ELEMENTSOF(protocols); i++)
+		if (protocols[i].number == proto)
+			return protocols[i].ports;
+	return false;
+}
+
 const char *proto_name(uint8_t proto, char buffer[12])
 {
 	for (size_t i = 0; i < ELEMENTSOF(protocols); i++)

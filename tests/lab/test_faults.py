@@ -17,7 +17,7 @@ import pytest
 
 from faults import FOREVER, KINDS, LIBRARY, Faults
 from probes import OPEN_WAIT, talk, tcp_open
-from scene import INTERNET4
+from scene import INTERNET4, TRUSTED4
 from spr import SprError, merged
 from test_lifecycle import FIRE, assert_no_leak, under_fire
 
@@ -208,6 +208,26 @@ def test_end_within_a_change(daemon):
     assert daemon.spr.process.returncode == 0, daemon.spr.read_log()[-1500:]
     daemon.spr.start()
     daemon.spr.wait_for(lambda status: status["engine"]["state"] == "connected")
+    daemon.settled()
+
+
+def test_news_within_a_change(daemon):
+    """A network that appears behind the LAN while a change is written down counts, though it was not there at the review."""
+    route = f"10.77.0.0/16 via {TRUSTED4}"
+    changed = []
+    assert "10.77.0.0" not in in_kernel(daemon.scene)
+    daemon.faults.arm("sync", "SLOW")
+    try:
+        caller = threading.Thread(target=lambda: changed.append(daemon.attempt(lambda: apply(daemon, other(daemon)))))
+        caller.start()
+        time.sleep(0.4)
+        daemon.scene.router.ip(f"route add {route}")
+        caller.join()
+        assert daemon.faults.disarm() == 1, "nothing was slow"
+        assert changed == [True] and "10.77.0.0" in in_kernel(daemon.scene)
+    finally:
+        daemon.faults.disarm()
+        daemon.scene.router.ip(f"route del {route}")
     daemon.settled()
 
 

@@ -162,6 +162,11 @@ def test_one_port_is_not_another(who, address, near, stage, up):
         assert server.ports() == [5001]
         server.send(struct.pack("!HH12x", 5001, 4000))
         assert client.ports() == [4000], "the control: it is answered"
+        stage.grant(["allow", "lan", "container:bob:4999/udp"])
+        stage.grant(["allow", "lan", "container:bob:4999/udp", "--remove"])
+        time.sleep(0.5)
+        server.send(struct.pack("!HH12x", 5001, 4000))
+        assert client.ports() == [4000], "what somebody else loses is not this one's"
         for port in (5001, 5001, 22, 9999, 5001):
             client.send(struct.pack("!HH12x", 4000, port))
         assert server.ports() == [5001, 5001, 5001]
