@@ -177,6 +177,11 @@ def test_one_port_is_not_another(who, address, near, stage, up):
         for port in (5001, 5001, 22, 9999, 5001):
             client.send(struct.pack("!HH12x", 4000, port))
         assert server.ports() == [5001, 5001, 5001]
+        stage.grant(["allow", "upstream", f"container:{who}:5001/dccp", "--remove"])
+        assert not answers(server, client), "the entry is still there, and opens nothing"
+        client.send(struct.pack("!HH12x", 4000, 5001))
+        assert server.ports() == []
+        assert not answers(server, client)
 
 
 def checksum(data):
