@@ -170,16 +170,15 @@ static int range_lines(const struct range_of_rights *range, const struct class *
 
 static int class_lines(const struct side *side, const struct side *other, size_t at, struct told *ret)
 {
-	const struct class *class = &side->model->classes[at];
-	struct range_of_rights rights;
-	int r;
+	int r = 0;
 
-	rights_to_classes(side, other, at, &rights);
-	r = range_lines(&rights, class, &side->classes[at], false, ret);
-	if (r < 0)
-		return r;
-	rights_to_fronts(side, other, at, &rights);
-	return range_lines(&rights, class, &side->classes[at], true, ret);
+	for (int fronts = 0; fronts < 2 && r >= 0; fronts++) {
+		struct range_of_rights rights;
+
+		rights_of(side, other, at, fronts, &rights);
+		r = range_lines(&rights, &side->model->classes[at], &side->classes[at], fronts, ret);
+	}
+	return r;
 }
 
 /* What one of the models says and the other may not. */

@@ -132,35 +132,22 @@ bool rights_are_the_same(const struct range_of_rights *range, size_t first, size
 			   (uint32_t)(target->twin - range->other_targets));
 }
 
-static const struct class *twin_class(const struct side *side, const struct side *other, size_t class)
+void rights_of(const struct side *side, const struct side *other, size_t at, bool fronts, struct range_of_rights *ret)
 {
-	const struct party *twin = side->classes[class].twin;
+	const struct party *twin = side->classes[at].twin;
+	const struct class *class = &side->model->classes[at];
+	const struct class *others = twin ? &other->model->classes[twin - other->classes] : NULL;
 
-	return twin ? &other->model->classes[twin - other->classes] : NULL;
-}
-
-void rights_to_classes(const struct side *side, const struct side *other, size_t at, struct range_of_rights *ret)
-{
-	const struct class *class = &side->model->classes[at], *twin = twin_class(side, other, at);
-
-	*ret = (struct range_of_rights){ .rights = class->rights,
-					 .n = class->n_rights,
-					 .others = twin ? twin->rights : NULL,
-					 .n_others = twin ? twin->n_rights : 0,
-					 .targets = side->classes,
-					 .other_targets = other->classes };
-}
-
-void rights_to_fronts(const struct side *side, const struct side *other, size_t at, struct range_of_rights *ret)
-{
-	const struct class *class = &side->model->classes[at], *twin = twin_class(side, other, at);
-
-	*ret = (struct range_of_rights){ .rights = class->front_rights,
-					 .n = class->n_front_rights,
-					 .others = twin ? twin->front_rights : NULL,
-					 .n_others = twin ? twin->n_front_rights : 0,
-					 .targets = side->fronts,
-					 .other_targets = other->fronts };
+	*ret = (struct range_of_rights){
+		.rights = fronts ? class->front_rights : class->rights,
+		.n = fronts ? class->n_front_rights : class->n_rights,
+		.targets = fronts ? side->fronts : side->classes,
+		.other_targets = fronts ? other->fronts : other->classes,
+	};
+	if (!others)
+		return;
+	ret->others = fronts ? others->front_rights : others->rights;
+	ret->n_others = fronts ? others->n_front_rights : others->n_rights;
 }
 
 static int add_name(struct party *party, const char *name)
@@ -489,22 +476,20 @@ static void tell_loud(struct side *side, const struct members *members, const st
 }
 
 /* Who may open something else than before, and to whom. */
-static void tell_changed_rights(struct side *side, const struct side *other)
+static void tell_changed_rights(struct side *side, const struct side *other, bool fronts)
 {
 	for (size_t i = 0; i < side->model->n_classes; i++) {
-		struct range_of_rights ranges[2];
+		struct range_of_rights range;
 
-		rights_to_classes(side, other, i, &ranges[0]);
-		rights_to_fronts(side, other, i, &ranges[1]);
-		for (size_t k = 0; k < ELEMENTSOF(ranges); k++)
-			for (size_t first = 0, end; first < ranges[k].n; first = end) {
-				end = rights_end(ranges[k].rights, ranges[k].n, first);
-				if (rights_are_the_same(&ranges[k], first, end))
-					continue;
-				tell(&side->classes[i]);
-				if (k == 0)
-					tell(&side->classes[ranges[k].rights[first].target]);
-			}
+		rights_of(side, other, i, fronts, &range);
+		for (size_t first = 0, end; first < range.n; first = end) {
+			end = rights_end(range.rights, range.n, first);
+			if (rights_are_the_same(&range, first, end))
+				continue;
+			tell(&side->classes[i]);
+			if (!fronts)
+				tell(&side->classes[range.rights[first].target]);
+		}
 	}
 }
 
@@ -564,8 +549,10 @@ static int tell_some(struct side *from, struct side *to)
 		return -ENOMEM;
 	if (find_twins_by_members(from, &before, to, &after) < 0)
 		return -ENOMEM;
-	tell_changed_rights(from, to);
-	tell_changed_rights(to, from);
+	for (int fronts = 0; fronts < 2; fronts++) {
+		tell_changed_rights(from, to, fronts);
+		tell_changed_rights(to, from, fronts);
+	}
 	tell_loud(from, &before, to, &after);
 	tell_loud(to, &after, from, &before);
 	tell_neighbours(from);

@@ -41,8 +41,9 @@ struct range_of_rights {
 int sides_pair(struct side *from, struct side *to);
 void side_clear(struct side *side);
 
-void rights_to_classes(const struct side *side, const struct side *other, size_t class, struct range_of_rights *ret);
-void rights_to_fronts(const struct side *side, const struct side *other, size_t class, struct range_of_rights *ret);
+/* Those of a class to classes, or to fronts. */
+void rights_of(const struct side *side, const struct side *other, size_t class, bool fronts,
+	       struct range_of_rights *ret);
 /* Where the rights to the target of the first one end. */
 size_t rights_end(const struct right *rights, size_t n, size_t first);
 
