@@ -161,11 +161,10 @@ static bool is_answered(const struct flow *flow)
 static int put_flows(struct daemon *daemon, const struct run_time_set *row, const struct flow *flows, size_t n,
 		     struct error *error)
 {
-	const struct set *set = ruleset_set(daemon->ruleset, row->name);
-	_cleanup_free_ struct element *elements = NULL;
-	size_t n_elements = 0;
+	struct set set = set_like(ruleset_set(daemon->ruleset, row->name));
+	int r = 0;
 
-	for (size_t i = 0; i < n && n_elements < set->size / 2; i++) {
+	for (size_t i = 0; i < n && set.n_elements < set.size / 2 && r >= 0; i++) {
 		struct element *element;
 
 		if (!is_answered(&flows[i]))
@@ -173,12 +172,16 @@ static int put_flows(struct daemon *daemon, const struct run_time_set *row, cons
 		if (flows[i].from.family != row->family ||
 		    row->local != is_local(daemon->inventory, &flows[i].reply_from))
 			continue;
-		element = ARRAY_ADD(elements, n_elements);
-		if (!element)
-			return error_memory(error);
-		row->key(set, &flows[i], element->key);
+		element = set_add(&set);
+		if (element)
+			row->key(&set, &flows[i], element->key);
+		else
+			r = error_memory(error);
 	}
-	return n_elements ? nft_set_add(daemon->nft, set, elements, n_elements, ENDED_SECONDS, error) : 0;
+	if (set.n_elements && r >= 0)
+		r = nft_set_add(daemon->nft, &set, ENDED_SECONDS, error);
+	free(set.elements);
+	return r;
 }
 
 /*

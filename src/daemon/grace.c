@@ -38,12 +38,17 @@ void grace_prepare(struct daemon *daemon)
 
 int grace_start(struct daemon *daemon, struct error *error)
 {
-	const struct set *set = ruleset_set(daemon->ruleset, SET_GRACE);
-	struct element element = { 0 };
+	struct set set = set_like(ruleset_set(daemon->ruleset, SET_GRACE));
+	struct element *element = set_add(&set);
+	int r;
 
 	daemon->grace_until = time(NULL) + GRACE_SECONDS;
-	key_put_number(set, element.key, 0, IPPROTO_TCP);
-	return nft_set_add(daemon->nft, set, &element, 1, GRACE_SECONDS, error);
+	if (!element)
+		return error_memory(error);
+	key_put_number(&set, element->key, 0, IPPROTO_TCP);
+	r = nft_set_add(daemon->nft, &set, GRACE_SECONDS, error);
+	free(set.elements);
+	return r;
 }
 
 /* The connection as its client opened it, if what was dropped came from its server. */

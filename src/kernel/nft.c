@@ -186,27 +186,14 @@ int nft_remove(struct nft *nft, struct error *error)
 	return r < 0 ? r : nft_batch_send(batch, error);
 }
 
-static int key_compare(const void *a, const void *b)
+/* All that a set holds. */
+static int elements_of(const struct set *set, struct nft_elements *ret)
 {
-	const struct element *const *left = a, *const *right = b;
-
-	return memcmp((*left)->key, (*right)->key, KEY_MAX);
-}
-
-/* The elements, each once. */
-static int elements_once(const struct element *elements, size_t n, struct nft_elements *ret)
-{
-	struct nft_elements once = { calloc(n + 1, sizeof(*once.items)), 0 };
-
-	if (!once.items)
+	*ret = (struct nft_elements){ calloc(set->n_elements + 1, sizeof(*ret->items)), set->n_elements };
+	if (!ret->items)
 		return -ENOMEM;
-	for (size_t i = 0; i < n; i++)
-		once.items[i] = &elements[i];
-	qsort(once.items, n, sizeof(*once.items), key_compare);
-	for (size_t i = 0; i < n; i++)
-		if (i == 0 || key_compare(&once.items[once.n - 1], &once.items[i]) != 0)
-			once.items[once.n++] = once.items[i];
-	*ret = once;
+	for (size_t i = 0; i < set->n_elements; i++)
+		ret->items[i] = set_element(set, i);
 	return 0;
 }
 
@@ -224,22 +211,22 @@ static int write_renewed(struct nft_batch *batch, const char *table, const struc
 	return r < 0 ? r : nft_write_elements(batch, table, set, elements, true, seconds, error);
 }
 
-int nft_set_add(struct nft *nft, const struct set *set, const struct element *elements, size_t n, unsigned seconds,
-		struct error *error)
+int nft_set_add(struct nft *nft, struct set *set, unsigned seconds, struct error *error)
 {
 	_cleanup_(nft_batch_freep) struct nft_batch *batch = nft_batch_new(nft, 0);
 	const struct nft_table *tables;
 	size_t n_tables = nft_tables(nft, &tables);
-	struct nft_elements once;
+	struct nft_elements elements;
 	int r = 0;
 
 	if (!set->timeout)
 		return error_set(error, EINVAL, "elements of set %s have no time limit", set->name);
-	if (!batch || elements_once(elements, n, &once) < 0)
+	set_sort(set);
+	if (!batch || elements_of(set, &elements) < 0)
 		return error_memory(error);
 	for (size_t i = 0; i < n_tables && r == 0; i++)
-		r = write_renewed(batch, tables[i].name, set, &once, seconds, error);
-	free(once.items);
+		r = write_renewed(batch, tables[i].name, set, &elements, seconds, error);
+	free(elements.items);
 	return r < 0 ? r : nft_batch_send(batch, error);
 }
 

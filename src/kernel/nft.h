@@ -62,9 +62,11 @@ int nft_epoch(struct nft *nft, uint32_t *ret, struct error *error);
 /* Removes every table of ours. */
 int nft_remove(struct nft *nft, struct error *error);
 
-/* Adds elements to a set whose elements live only at run time, each for `seconds` (one that is there is renewed). */
-int nft_set_add(struct nft *nft, const struct set *set, const struct element *elements, size_t n, unsigned seconds,
-		struct error *error);
+/*
+ * Adds elements to a set whose elements live only at run time, each for `seconds` (one that is there is renewed): those of
+ * `set`, which is of its name and type (set_like()), and is sorted.
+ */
+int nft_set_add(struct nft *nft, struct set *set, unsigned seconds, struct error *error);
 /* Takes all elements out of such a set. */
 int nft_set_flush(struct nft *nft, const struct set *set, struct error *error);
 

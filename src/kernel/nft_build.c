@@ -251,7 +251,7 @@ int nft_build_set(const char *table, const struct set *set, uint32_t id, struct 
 	}
 	if (set->size)
 		nftnl_set_set_u32(built, NFTNL_SET_DESC_SIZE, set->size);
-	if (set->interval && !set_is_tree(set))
+	if (set_has_key_ends(set))
 		r |= nftnl_set_set_data(built, NFTNL_SET_DESC_CONCAT, sizes, (uint32_t)nft_set_field_sizes(set, sizes));
 	r |= set_user_data(built, set);
 	if (r < 0) {
@@ -267,18 +267,18 @@ int nft_build_element(struct nftnl_set_elem *elem, const struct set *set, const 
 	int r = nftnl_set_elem_set(elem, NFTNL_SET_ELEM_KEY, element->key, set->key_size);
 
 	nftnl_set_elem_unset(elem, NFTNL_SET_ELEM_FLAGS);
-	if (element->end) { /* the last one's data is not this one's */
+	if (element_is_end(set, element)) { /* the last one's data is not this one's */
 		nftnl_set_elem_unset(elem, NFTNL_SET_ELEM_DATA);
 		nftnl_set_elem_set_u32(elem, NFTNL_SET_ELEM_FLAGS, NFT_SET_ELEM_INTERVAL_END);
 		return r < 0 ? -ENOMEM : 0;
 	}
-	if (set->interval && !set_is_tree(set))
-		r |= nftnl_set_elem_set(elem, NFTNL_SET_ELEM_KEY_END, element->key_end, set->key_size);
+	if (set_has_key_ends(set))
+		r |= nftnl_set_elem_set(elem, NFTNL_SET_ELEM_KEY_END, element_key_end(set, element), set->key_size);
 	if (data && set->data == DATA_PRIORITY)
 		r |= nftnl_set_elem_set(elem, NFTNL_SET_ELEM_DATA, &element->data, sizeof(element->data));
 	if (data && set->data == DATA_VERDICT) {
 		nftnl_set_elem_set_u32(elem, NFTNL_SET_ELEM_VERDICT, (uint32_t)NFT_GOTO);
-		r |= nftnl_set_elem_set_str(elem, NFTNL_SET_ELEM_CHAIN, element->chain);
+		r |= nftnl_set_elem_set_str(elem, NFTNL_SET_ELEM_CHAIN, element_chain(set, element));
 	}
 	return r < 0 ? -ENOMEM : 0;
 }

@@ -264,7 +264,7 @@ static bool set_is_wanted(const struct nftnl_set *set, const struct set *wanted)
 	    nftnl_set_is_set(set, NFTNL_SET_TIMEOUT) || nftnl_set_is_set(set, NFTNL_SET_EXPR) ||
 	    nftnl_set_is_set(set, NFTNL_SET_OBJ_TYPE))
 		return false;
-	if (wanted->interval && !set_is_tree(wanted) &&
+	if (set_has_key_ends(wanted) &&
 	    (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))
 		return false;
 	return wanted->data == DATA_NONE || nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE) == nft_set_data_type(wanted);
@@ -288,9 +288,7 @@ static int keep_set(struct walk *walk, const struct nftnl_set *set)
 	kept->flush = flags & NFT_SET_MAP && !(flags & NFT_SET_CONSTANT);
 	kept->same = at >= 0 && set_is_wanted(set, &walk->wanted->sets[at]);
 	if (kept->same) {
-		kept->set = walk->wanted->sets[at];
-		kept->set.elements = NULL;
-		kept->set.n_elements = 0;
+		kept->set = set_like(&walk->wanted->sets[at]);
 	}
 	return 0;
 }
@@ -316,7 +314,7 @@ static bool read_element(struct nftnl_set_elem *elem, const struct set *set, str
 	const void *end = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_KEY_END, &end_length);
 	const void *data = nftnl_set_elem_get(elem, NFTNL_SET_ELEM_DATA, &data_length);
 	const char *chain = nftnl_set_elem_get_str(elem, NFTNL_SET_ELEM_CHAIN);
-	bool range = set->interval && !set_is_tree(set);
+	bool range = set_has_key_ends(set), ends;
 
 	if (!key || length != set->key_size || range != (end && end_length == set->key_size) ||
 	    nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_EXPR) || nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_OBJREF) ||
@@ -324,11 +322,13 @@ static bool read_element(struct nftnl_set_elem *elem, const struct set *set, str
 		return false;
 	memcpy(ret->key, key, length);
 	if (range)
-		memcpy(ret->key_end, end, length);
-	ret->end = set_is_tree(set) && nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_FLAGS) &&
-		   nftnl_set_elem_get_u32(elem, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END;
-	if (ret->end)
+		memcpy(element_key_end(set, ret), end, length);
+	ends = set_is_tree(set) && nftnl_set_elem_is_set(elem, NFTNL_SET_ELEM_FLAGS) &&
+	       nftnl_set_elem_get_u32(elem, NFTNL_SET_ELEM_FLAGS) & NFT_SET_ELEM_INTERVAL_END;
+	if (ends) {
+		*element_end(set, ret) = true;
 		return !data;
+	}
 	if (set->data == DATA_PRIORITY && (!data || data_length != sizeof(ret->data)))
 		return false;
 	if (set->data == DATA_PRIORITY)
@@ -336,7 +336,7 @@ static bool read_element(struct nftnl_set_elem *elem, const struct set *set, str
 	/* Any verdict but a goto stays without a name, which no element of ours has. */
 	if (set->data == DATA_VERDICT && chain &&
 	    nftnl_set_elem_get_u32(elem, NFTNL_SET_ELEM_VERDICT) == (uint32_t)NFT_GOTO)
-		snprintf(ret->chain, sizeof(ret->chain), "%s", chain);
+		snprintf(element_chain(set, ret), CHAIN_MAX, "%s", chain);
 	return true;
 }
 
@@ -383,8 +383,7 @@ static int read_set_once(struct nft *nft, struct walk *walk)
 	struct set *set = &walk->set->set;
 	int r;
 
-	set->elements = NULL;
-	set->n_elements = 0;
+	*set = set_like(set);
 	r = dump(nft, NFT_MSG_GETSETELEM, walk->have->table, walk->set->name, take_elements, walk);
 	if (r == -EINTR && walk->owned) /* others changed something, which is not this */
 		r = 0;
@@ -447,18 +446,16 @@ static int compare_element(struct nft *nft, struct walk *walk, const struct elem
 {
 	const struct set *wanted = ruleset_set(walk->wanted, walk->set->name);
 	const struct element *found = set_find(wanted, element);
-	struct set *set = &walk->set->set, one = *wanted;
+	struct set *set = &walk->set->set, one = set_like(wanted);
 	int r;
 
-	set->elements = NULL;
-	set->n_elements = 0;
+	*set = set_like(set);
 	r = ask_element(nft, walk, element);
-	one.elements = (struct element *)found;
+	one.elements = (void *)found;
 	one.n_elements = found ? 1 : 0;
 	*ret = r == 0 && walk->set->same && same_elements(set, &one);
 	free(set->elements);
-	set->elements = NULL;
-	set->n_elements = 0;
+	*set = set_like(set);
 	return r;
 }
 
@@ -468,8 +465,8 @@ static int read_written(struct nft *nft, struct walk *walk, const struct nft_wri
 	bool as_wanted = true;
 	int r = 0;
 
-	for (size_t i = 0; i < written->n_elements && r == 0 && as_wanted; i++)
-		r = compare_element(nft, walk, &written->elements[i], &as_wanted);
+	for (size_t i = 0; i < written->set.n_elements && r == 0 && as_wanted; i++)
+		r = compare_element(nft, walk, set_element(&written->set, i), &as_wanted);
 	walk->set->unread = as_wanted;
 	return r < 0 || as_wanted ? r : read_set(nft, walk);
 }

@@ -14,7 +14,7 @@
 void nft_written_clear(struct nft_written *written, bool all)
 {
 	for (size_t i = 0; i < written->n_sets; i++)
-		free(written->sets[i].elements);
+		free(written->sets[i].set.elements);
 	free(written->sets);
 	free(written->chains);
 	*written = (struct nft_written){ .all = all };
@@ -31,14 +31,14 @@ bool nft_written_chain(const struct nft_written *written, const char *name)
 struct nft_written_set *nft_written_set(const struct nft_written *written, const char *name)
 {
 	for (size_t i = 0; i < written->n_sets; i++)
-		if (strcmp(written->sets[i].name, name) == 0)
+		if (strcmp(written->sets[i].set.name, name) == 0)
 			return &written->sets[i];
 	return NULL;
 }
 
 static bool add_chain(struct nft_written *written, const char *name)
 {
-	char(*chain)[32];
+	char(*chain)[CHAIN_MAX];
 
 	if (nft_written_chain(written, name))
 		return true;
@@ -48,16 +48,17 @@ static bool add_chain(struct nft_written *written, const char *name)
 	return chain;
 }
 
-static void add_elements(struct nft_written_set *set, const struct nft_elements *elements)
+static void add_elements(struct nft_written_set *written, const struct nft_elements *elements)
 {
-	for (size_t i = 0; i < elements->n && !set->all; i++) {
-		struct element *slot = set->n_elements < ELEMENTS_MAX ? ARRAY_ADD(set->elements, set->n_elements) :
-									NULL;
+	struct set *set = &written->set;
+
+	for (size_t i = 0; i < elements->n && !written->all; i++) {
+		struct element *slot = set->n_elements < ELEMENTS_MAX ? set_add(set) : NULL;
 
 		if (slot)
-			*slot = *elements->items[i];
+			memcpy(slot, elements->items[i], set_stride(set));
 		else
-			set->all = true;
+			written->all = true;
 	}
 }
 
@@ -69,7 +70,7 @@ static bool add_set(struct nft_written *written, const struct set *set, const st
 		slot = written->n_sets < NAMES_MAX ? ARRAY_ADD(written->sets, written->n_sets) : NULL;
 		if (!slot)
 			return false;
-		memccpy(slot->name, set->name, '\0', sizeof(slot->name) - 1);
+		slot->set = set_like(set);
 	}
 	slot->all = slot->all || plan->make || set->interval; /* of ranges the kernel shows one only by its whole */
 	add_elements(slot, &plan->take);

@@ -12,17 +12,15 @@ struct nft_plan;
  */
 struct nft_written {
 	bool all; /* more than is told below, or nobody knows */
-	char (*chains)[32]; /* names: of these the rules */
+	char (*chains)[CHAIN_MAX]; /* names: of these the rules */
 	size_t n_chains;
 	struct nft_written_set *sets; /* of these the elements */
 	size_t n_sets;
 };
 
 struct nft_written_set {
-	char name[32];
-	bool all; /* whatever is in it; else these, which may have been put in or taken out */
-	struct element *elements;
-	size_t n_elements;
+	bool all; /* whatever is in it; else what follows, which may have been put in or taken out */
+	struct set set;
 };
 
 /* Adds what a plan writes. Without memory it is `all`. */

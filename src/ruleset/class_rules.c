@@ -67,9 +67,9 @@ static int put(struct ruleset *ruleset, struct class_sets *sets, const struct ri
 	if (list_n_fields[list] > 1)
 		key_put_number(set, element->key, 1, right->proto);
 	if (list == LIST_PORTS) {
-		memcpy(element->key_end, element->key, sizeof(element->key));
+		memcpy(element_key_end(set, element), element->key, set_key_room(set));
 		key_put_number(set, element->key, 2, right->first);
-		key_put_number(set, element->key_end, 2, right->last);
+		key_put_number(set, element_key_end(set, element), 2, right->last);
 	}
 	return 0;
 }
@@ -170,7 +170,7 @@ static int put_class_number(struct ruleset *ruleset, const char *name, uint32_t 
 		return -ENOMEM;
 	key_put_number(set, element->key, 0, number);
 	if (chain)
-		snprintf(element->chain, sizeof(element->chain), "%s", chain);
+		snprintf(element_chain(set, element), CHAIN_MAX, "%s", chain);
 	return 0;
 }
 

@@ -163,7 +163,7 @@ static int put_entrance(struct ruleset *ruleset, const char *interface, const ch
 	if (!element)
 		return -ENOMEM;
 	key_put_name(set, element->key, 0, interface);
-	snprintf(element->chain, sizeof(element->chain), "%s", chain);
+	snprintf(element_chain(set, element), CHAIN_MAX, "%s", chain);
 	return 0;
 }
 
@@ -212,8 +212,8 @@ static int put_masqueraded(struct ruleset *ruleset, const struct network *networ
 			return -ENOMEM;
 		key_put_name(set, element->key, 0, network->bridge);
 		key_put_addr(set, element->key, 1, &range.first);
-		key_put_name(set, element->key_end, 0, network->bridge);
-		key_put_addr(set, element->key_end, 1, &range.last);
+		key_put_name(set, element_key_end(set, element), 0, network->bridge);
+		key_put_addr(set, element_key_end(set, element), 1, &range.last);
 	}
 	return 0;
 }
@@ -401,7 +401,7 @@ static int put_arrivals(struct ruleset *ruleset)
 		if (!element)
 			return -ENOMEM;
 		key_put_number(set, element->key, 0, arrivals[i].type);
-		snprintf(element->chain, sizeof(element->chain), "%s", arrivals[i].chain);
+		snprintf(element_chain(set, element), CHAIN_MAX, "%s", arrivals[i].chain);
 	}
 	return 0;
 }

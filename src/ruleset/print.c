@@ -230,14 +230,14 @@ static int range_length(const struct range *range)
 }
 
 /* Up to its end, which comes next, or to the last address there is. */
-static void print_range(FILE *file, const struct set *set, const struct element *element)
+static void print_range(FILE *file, const struct set *set, size_t i)
 {
-	struct range range = { .first = key_addr(set, element) };
+	struct range range = { .first = key_addr(set, set_element(set, i)) };
 	size_t size = addr_size(range.first.family);
 	int length;
 
-	if (element + 1 < set->elements + set->n_elements) {
-		range.last = key_addr(set, element + 1);
+	if (i + 1 < set->n_elements) {
+		range.last = key_addr(set, set_element(set, i + 1));
 		addr_previous(&range.last);
 	} else {
 		range.last.family = range.first.family;
@@ -256,31 +256,32 @@ static void print_range(FILE *file, const struct set *set, const struct element 
 
 static void print_key(FILE *file, const struct set *set, const struct element *element)
 {
-	if (set_is_tree(set)) {
-		print_range(file, set, element);
-		return;
-	}
 	for (size_t i = 0; i < set->n_fields; i++) {
+		const uint8_t *end = set->interval ? element_key_end(set, element) : element->key;
 		size_t at = key_offset(set, i);
 
 		fputs(i ? " . " : "", file);
 		print_key_part(file, set, element->key, i);
-		if (set->interval &&
-		    memcmp(element->key + at, element->key_end + at, field_info(set->fields[i])->size) != 0) {
+		if (memcmp(element->key + at, end + at, field_info(set->fields[i])->size) != 0) {
 			fputc('-', file);
-			print_key_part(file, set, element->key_end, i);
+			print_key_part(file, set, end, i);
 		}
 	}
 }
 
-static void print_element(FILE *file, const struct set *set, const struct element *element)
+static void print_element(FILE *file, const struct set *set, size_t i)
 {
-	print_key(file, set, element);
+	const struct element *element = set_element(set, i);
+
+	if (set_is_tree(set))
+		print_range(file, set, i);
+	else
+		print_key(file, set, element);
 	if (set->data == DATA_PRIORITY) {
 		fputs(" : ", file);
 		print_number(file, FIELD_PRIORITY, element->data);
 	} else if (set->data == DATA_VERDICT) {
-		fprintf(file, " : goto %s", element->chain);
+		fprintf(file, " : goto %s", element_chain(set, element));
 	}
 }
 
@@ -305,10 +306,10 @@ static void print_set(FILE *file, const struct set *set)
 					"",
 			set->dynamic && set->timeout ? "," : "", set->timeout ? "timeout" : "");
 	for (size_t i = 0; i < set->n_elements; i++) {
-		if (set->elements[i].end)
+		if (element_is_end(set, set_element(set, i)))
 			continue;
 		fputs(i ? ",\n\t\t\t     " : "\t\telements = { ", file);
-		print_element(file, set, &set->elements[i]);
+		print_element(file, set, i);
 	}
 	fputs(set->n_elements ? " }\n\t}\n\n" : "\t}\n\n", file);
 }

@@ -101,7 +101,7 @@ static int put_chain(struct ruleset *ruleset, const struct part *part, bool targ
 	if (!element)
 		return -ENOMEM;
 	key_put_name(set, element->key, 0, interface);
-	snprintf(element->chain, sizeof(element->chain), "%s", name);
+	snprintf(element_chain(set, element), CHAIN_MAX, "%s", name);
 	return 0;
 }
 
@@ -124,14 +124,14 @@ static int put_muted(struct ruleset *ruleset, const struct part *part)
 	if (!is_muted(part) || model_network(part->model, interface))
 		return 0;
 	for (size_t i = 0; i < entrances->n_elements && !element; i++)
-		if (strncmp((const char *)entrances->elements[i].key, interface, IFNAMSIZ) == 0)
-			element = &entrances->elements[i];
+		if (strncmp((const char *)set_element(entrances, i)->key, interface, IFNAMSIZ) == 0)
+			element = set_element(entrances, i);
 	if (!element)
 		element = set_add(entrances);
 	if (!element)
 		return -ENOMEM;
 	key_put_name(entrances, element->key, 0, interface);
-	snprintf(element->chain, sizeof(element->chain), "guard-muted");
+	snprintf(element_chain(entrances, element), CHAIN_MAX, "guard-muted");
 	return 0;
 }
 

@@ -180,7 +180,16 @@ int chain_add_rule(struct chain *chain, const struct stmt *stmts, size_t n_stmts
 
 struct element *set_add(struct set *set)
 {
-	return ARRAY_ADD(set->elements, set->n_elements);
+	return array_grow(&set->elements, &set->n_elements, set_stride(set));
+}
+
+struct set set_like(const struct set *set)
+{
+	struct set like = *set;
+
+	like.elements = NULL;
+	like.n_elements = 0;
+	return like;
 }
 
 size_t key_offset(const struct set *set, size_t i)
@@ -220,14 +229,20 @@ void key_put_number(const struct set *set, uint8_t *key, size_t i, uint32_t valu
 	}
 }
 
-static int element_compare(const void *a, const void *b)
+/* An end comes before what begins at the same key. */
+static int element_compare(const void *a, const void *b, void *data)
 {
 	const struct element *left = a, *right = b;
-	int order = memcmp(left->key, right->key, KEY_MAX);
+	const struct set *set = data;
+	int order = memcmp(left->key, right->key, set_key_room(set) * (set_has_key_ends(set) ? 2 : 1));
 
-	if (order == 0)
-		order = right->end - left->end;
-	return order ? order : memcmp(left->key_end, right->key_end, KEY_MAX);
+	return order || !set_is_tree(set) ? order : *element_end(set, right) - *element_end(set, left);
+}
+
+static void sort(struct set *set)
+{
+	if (set->n_elements)
+		qsort_r(set->elements, set->n_elements, set_stride(set), element_compare, set);
 }
 
 int set_add_range(struct set *set, const struct range *range, uint32_t data)
@@ -245,7 +260,7 @@ int set_add_range(struct set *set, const struct range *range, uint32_t data)
 	if (!element)
 		return -ENOMEM;
 	key_put_addr(set, element->key, 0, &after);
-	element->end = true;
+	*element_end(set, element) = true;
 	return 0;
 }
 
@@ -277,41 +292,58 @@ static uint32_t port_at(const uint8_t *key, size_t at)
 
 void set_join_ports(struct set *set)
 {
-	size_t at = key_offset(set, set->n_fields - 1u), kept = 0;
+	size_t at = key_offset(set, set->n_fields - 1u), stride = set_stride(set), kept = 0;
 
-	if (set->n_elements == 0)
-		return;
-	qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
+	sort(set);
 	for (size_t i = 1; i < set->n_elements; i++) {
-		struct element *last = &set->elements[kept], *next = &set->elements[i];
+		struct element *last = set_element(set, kept), *next = set_element(set, i);
+		uint8_t *last_end = element_key_end(set, last), *next_end = element_key_end(set, next);
 
-		if (memcmp(last->key, next->key, at) != 0 || port_at(next->key, at) > port_at(last->key_end, at) + 1)
-			set->elements[++kept] = *next;
-		else if (port_at(next->key_end, at) > port_at(last->key_end, at))
-			memcpy(last->key_end, next->key_end, KEY_MAX);
+		if (memcmp(last->key, next->key, at) != 0 || port_at(next->key, at) > port_at(last_end, at) + 1)
+			memmove(set_element(set, ++kept), next, stride);
+		else if (port_at(next_end, at) > port_at(last_end, at))
+			memcpy(last_end, next_end, set_key_room(set));
 	}
-	set->n_elements = kept + 1;
+	set->n_elements = set->n_elements ? kept + 1 : 0;
+}
+
+static int compare_at(struct set *set, size_t i, size_t k)
+{
+	return element_compare(set_element(set, i), set_element(set, k), set);
 }
 
 void set_sort(struct set *set)
 {
-	size_t kept = 0, sorted = 1;
+	size_t stride = set_stride(set), kept = 0, sorted = 1;
 
-	while (sorted < set->n_elements && element_compare(&set->elements[sorted - 1], &set->elements[sorted]) < 0)
+	while (sorted < set->n_elements && compare_at(set, sorted - 1, sorted) < 0)
 		sorted++;
 	if (sorted >= set->n_elements)
 		return;
-	qsort(set->elements, set->n_elements, sizeof(*set->elements), element_compare);
+	sort(set);
 	for (size_t i = 1; i < set->n_elements; i++)
-		if (element_compare(&set->elements[kept], &set->elements[i]) != 0)
-			set->elements[++kept] = set->elements[i];
+		if (compare_at(set, kept, i) != 0)
+			memmove(set_element(set, ++kept), set_element(set, i), stride);
 	set->n_elements = kept + 1;
 }
 
 const struct element *set_find(const struct set *set, const struct element *element)
 {
-	return set->n_elements ? bsearch(element, set->elements, set->n_elements, sizeof(*element), element_compare) :
-				 NULL;
+	size_t low = 0, high = set->n_elements;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		const struct element *found = set_element(set, middle);
+		int order = element_compare(found, element, (void *)set);
+
+		if (order == 0)
+			return found;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
 }
 
 void ruleset_finish(struct ruleset *ruleset)
@@ -378,37 +410,48 @@ bool chain_equal_rules(const struct chain *a, const struct chain *b)
 	return true;
 }
 
-bool set_equal_type(const struct set *a, const struct set *b)
+/* Whether the elements of both are of one form. */
+static bool set_equal_elements(const struct set *a, const struct set *b)
 {
 	return a->n_fields == b->n_fields && memcmp(a->fields, b->fields, a->n_fields * sizeof(a->fields[0])) == 0 &&
-	       a->data == b->data && a->interval == b->interval && a->timeout == b->timeout &&
-	       a->dynamic == b->dynamic && a->size == b->size;
+	       a->data == b->data && a->interval == b->interval;
 }
 
-static bool element_same_data(const struct element *a, const struct element *b)
+bool set_equal_type(const struct set *a, const struct set *b)
 {
-	return a->data == b->data && strcmp(a->chain, b->chain) == 0;
+	return set_equal_elements(a, b) && a->timeout == b->timeout && a->dynamic == b->dynamic && a->size == b->size;
+}
+
+static bool element_same_data(const struct set *set, const struct element *a, const struct element *b)
+{
+	return a->data == b->data &&
+	       (set->data != DATA_VERDICT || strcmp(element_chain(set, a), element_chain(set, b)) == 0);
 }
 
 int set_diff(const struct set *from, const struct set *to,
 	     int (*change)(bool add, const struct element *element, void *data), void *data)
 {
 	size_t n_from = from ? from->n_elements : 0, i = 0, k = 0;
+	bool comparable = from && set_equal_elements(from, to);
 	int r = 0;
 
 	while (r >= 0 && (i < n_from || k < to->n_elements)) {
-		int order = i == n_from		? 1 :
-			    k == to->n_elements ? -1 :
-						  element_compare(&from->elements[i], &to->elements[k]);
+		const struct element *old = i < n_from ? set_element(from, i) : NULL;
+		const struct element *new = k < to->n_elements ? set_element(to, k) : NULL;
+		int order = !old ? 1 : !new || !comparable ? -1 : element_compare(old, new, (void *)to);
 
-		if (order == 0 && element_same_data(&from->elements[i], &to->elements[k])) {
+		if (order == 0 && element_same_data(to, old, new)) {
 			i++, k++;
 			continue;
 		}
-		if (order <= 0)
-			r = change(false, &from->elements[i++], data);
-		if (r >= 0 && order >= 0)
-			r = change(true, &to->elements[k++], data);
+		if (order <= 0) {
+			r = change(false, old, data);
+			i++;
+		}
+		if (r >= 0 && order >= 0) {
+			r = change(true, new, data);
+			k++;
+		}
 	}
 	return r < 0 ? r : 0;
 }

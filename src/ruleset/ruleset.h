@@ -113,8 +113,10 @@ struct rule {
 
 enum hook { HOOK_NONE, HOOK_PREROUTING, HOOK_INPUT, HOOK_FORWARD, HOOK_OUTPUT, HOOK_POSTROUTING };
 
+#define CHAIN_MAX 32
+
 struct chain {
-	char name[32];
+	char name[CHAIN_MAX];
 	enum hook hook; /* HOOK_NONE: not a base chain */
 	int priority;
 	bool policy_drop;
@@ -129,14 +131,12 @@ enum set_data { DATA_NONE, DATA_PRIORITY /* u32 */, DATA_VERDICT /* goto chain *
 
 /*
  * Key bytes as the kernel compares them: each field padded to a multiple of 4, in the order of the set's fields. A host
- * order field is in host order, but in big-endian in a set with intervals.
+ * order field is in host order, but in big-endian in a set with intervals. There are many elements: each is as long as its
+ * set needs, and what only some sets have comes behind the key, see element_key_end(), element_end() and element_chain().
  */
 struct element {
-	uint8_t key[KEY_MAX];
-	uint8_t key_end[KEY_MAX]; /* sets with intervals of more than one field: the last key, inside */
-	bool end; /* those of one field: where a range that began before it ends */
 	uint32_t data; /* DATA_PRIORITY */
-	char chain[32]; /* DATA_VERDICT: goto */
+	uint8_t key[];
 };
 
 struct set {
@@ -149,7 +149,7 @@ struct set {
 	bool timeout; /* elements come and go at run time and are no part of the ruleset */
 	bool dynamic; /* rules add to it, or renew what is there: likewise */
 	uint32_t size; /* elements that there may be; 0: not said */
-	struct element *elements; /* sorted by key after ruleset_finish() */
+	void *elements; /* set_element(); sorted by key after ruleset_finish() */
 	size_t n_elements;
 };
 
@@ -182,6 +182,8 @@ int chain_add_rule(struct chain *chain, const struct stmt *stmts, size_t n_stmts
 
 /* A new element, zeroed; then key_put_*() fill it field by field, i counting from 0. NULL without memory. */
 struct element *set_add(struct set *set);
+/* One without elements, which takes such as this one has. */
+struct set set_like(const struct set *set);
 void key_put_name(const struct set *set, uint8_t *key, size_t i, const char *name);
 void key_put_addr(const struct set *set, uint8_t *key, size_t i, const struct addr *addr);
 void key_put_number(const struct set *set, uint8_t *key, size_t i, uint32_t value); /* any integer field */
@@ -192,6 +194,59 @@ int set_add_range(struct set *set, const struct range *range, uint32_t data);
 static inline bool set_is_tree(const struct set *set)
 {
 	return set->interval && set->n_fields == 1;
+}
+
+/* Intervals of more than one field. */
+static inline bool set_has_key_ends(const struct set *set)
+{
+	return set->interval && set->n_fields > 1;
+}
+
+/* Bytes of a key in an element. */
+static inline size_t set_key_room(const struct set *set)
+{
+	return (set->key_size + 3u) & ~3u;
+}
+
+/* Bytes of an element before its chain, and of all of it. */
+static inline size_t set_chain_offset(const struct set *set)
+{
+	return sizeof(struct element) + set_key_room(set) * (set_has_key_ends(set) ? 2 : 1) +
+	       (set_is_tree(set) ? sizeof(uint32_t) : 0);
+}
+
+static inline size_t set_stride(const struct set *set)
+{
+	return set_chain_offset(set) + (set->data == DATA_VERDICT ? CHAIN_MAX : 0);
+}
+
+static inline struct element *set_element(const struct set *set, size_t i)
+{
+	return (struct element *)((char *)set->elements + i * set_stride(set));
+}
+
+/* Where set_has_key_ends(): the last key, inside. */
+static inline uint8_t *element_key_end(const struct set *set, const struct element *element)
+{
+	return (uint8_t *)element->key + set_key_room(set);
+}
+
+/* Where set_is_tree(): not 0 where a range that began before it ends. */
+static inline uint8_t *element_end(const struct set *set, const struct element *element)
+{
+	return (uint8_t *)element->key + set_key_room(set);
+}
+
+/* In a tree an end, and no element of its own. */
+static inline bool element_is_end(const struct set *set, const struct element *element)
+{
+	return set_is_tree(set) && *element_end(set, element);
+}
+
+/* DATA_VERDICT: goto; CHAIN_MAX bytes. */
+static inline char *element_chain(const struct set *set, const struct element *element)
+{
+	return (char *)element + set_chain_offset(set);
 }
 
 /* Where field i starts in a key. */

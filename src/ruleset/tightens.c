@@ -18,12 +18,12 @@ static const struct element *element_before(const struct set *set, const uint8_t
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (memcmp(set->elements[middle].key, key, size) <= 0)
+		if (memcmp(set_element(set, middle)->key, key, size) <= 0)
 			low = middle + 1;
 		else
 			high = middle;
 	}
-	return low ? &set->elements[low - 1] : NULL;
+	return low ? set_element(set, low - 1) : NULL;
 }
 
 /*
@@ -39,10 +39,10 @@ static bool had_range(const struct ruleset *from, const struct set *set, const s
 
 	if (!found || memcmp(found->key, element->key, IFNAMSIZ) != 0)
 		return false;
-	snprintf(name, sizeof(name), "range%d-%.24s", six ? 6 : 4, found->chain + strlen("source-"));
+	snprintf(name, sizeof(name), "range%d-%.24s", six ? 6 : 4, element_chain(sources, found) + strlen("source-"));
 	ranges = ruleset_set(from, name);
 	found = ranges ? element_before(ranges, element->key + key_offset(set, 1), six ? 16 : 4) : NULL;
-	return found && !found->end;
+	return found && !element_is_end(ranges, found);
 }
 
 static bool is_identities(const struct set *set)
@@ -129,14 +129,14 @@ static int numbers_of(const struct ruleset *ruleset, bool single_only, struct nu
 		if (set->data != DATA_PRIORITY || (single_only && strncmp(set->name, "id", 2) != 0))
 			continue;
 		for (size_t k = 0; k < set->n_elements; k++) {
-			uint32_t *slot;
+			uint32_t number = set_element(set, k)->data, *slot;
 
-			if (ret->n && ret->items[ret->n - 1] == set->elements[k].data)
+			if (ret->n && ret->items[ret->n - 1] == number)
 				continue;
 			slot = ARRAY_ADD(ret->items, ret->n);
 			if (!slot)
 				return -ENOMEM;
-			*slot = set->elements[k].data;
+			*slot = number;
 		}
 	}
 	if (ret->n)

@@ -581,14 +581,17 @@ static int run_counters(const void *data, char **ret_text)
 static int run_run_time(const void *data, char **ret_text)
 {
 	const struct tables *tables = data;
-	const struct set *set = ruleset_set(tables->from, SET_GRACE);
-	struct element element = { 0 };
-	int r;
+	struct set set = set_like(ruleset_set(tables->from, SET_GRACE));
+	struct element *element = set_add(&set);
+	int r = element ? 0 : -ENOMEM;
 
-	key_put_number(set, element.key, 0, IPPROTO_TCP);
-	r = nft_set_add(tables->nft, set, &element, 1, 600, NULL);
+	if (element)
+		key_put_number(&set, element->key, 0, IPPROTO_TCP);
 	if (r == 0)
-		r = nft_set_flush(tables->nft, set, NULL);
+		r = nft_set_add(tables->nft, &set, 600, NULL);
+	if (r == 0)
+		r = nft_set_flush(tables->nft, &set, NULL);
+	free(set.elements);
 	memory_pause();
 	if (r == 0)
 		*ret_text = format("added");

@@ -238,8 +238,8 @@ static void add_range(struct ruleset *ruleset, const char *name, const char *tex
 	range = prefix_range(&prefix);
 	key_put_name(set, element->key, 0, "eth0");
 	key_put_addr(set, element->key, 1, &range.first);
-	key_put_name(set, element->key_end, 0, "eth0");
-	key_put_addr(set, element->key_end, 1, &range.last);
+	key_put_name(set, element_key_end(set, element), 0, "eth0");
+	key_put_addr(set, element_key_end(set, element), 1, &range.last);
 	element->data = class;
 }
 
@@ -268,16 +268,17 @@ static void add_ports(struct ruleset *ruleset, uint32_t class, uint32_t proto, u
 
 	for (size_t i = 0; i < 3; i++) {
 		key_put_number(set, element->key, i, from[i]);
-		key_put_number(set, element->key_end, i, to[i]);
+		key_put_number(set, element_key_end(set, element), i, to[i]);
 	}
 }
 
 static void add_class(struct ruleset *ruleset, uint32_t class, const char *chain)
 {
+	const struct set *set = ruleset_set(ruleset, "classes");
 	struct element *element = add(ruleset, "classes");
 
-	key_put_number(ruleset_set(ruleset, "classes"), element->key, 0, class);
-	snprintf(element->chain, sizeof(element->chain), "%s", chain);
+	key_put_number(set, element->key, 0, class);
+	snprintf(element_chain(set, element), CHAIN_MAX, "%s", chain);
 }
 
 static void sample_elements(struct ruleset *ruleset)
@@ -343,6 +344,11 @@ static struct ruleset *sample(void)
 	return ruleset;
 }
 
+static void cut(struct set *set, size_t i)
+{
+	array_cut(set->elements, &set->n_elements, set_stride(set), i);
+}
+
 /* The sample with another class, other elements, other rules, a set less and one more. */
 static struct ruleset *sample_changed(void)
 {
@@ -352,14 +358,14 @@ static struct ruleset *sample_changed(void)
 	struct set *set = ruleset_set(ruleset, "id4");
 	struct chain *chain;
 
-	set->elements[0].data = 7; /* a changed class */
+	set_element(set, 0)->data = 7; /* a changed class */
 	set = ruleset_set(ruleset, "range4");
-	ARRAY_CUT(set->elements, set->n_elements, 0);
+	cut(set, 0);
 	add_range(ruleset, "range4", "12.0.0.0/8", 3);
 	add_range(ruleset, "range4", "8.0.0.0/9", 3); /* inside what goes */
 	set = ruleset_set(ruleset, "tree4");
-	ARRAY_CUT(set->elements, set->n_elements, 2); /* the second range, with its end */
-	ARRAY_CUT(set->elements, set->n_elements, 2);
+	cut(set, 2); /* the second range, with its end */
+	cut(set, 2);
 	snprintf(ruleset_chain(ruleset, "from_5")->name, sizeof(ruleset->chains[0].name), "from_6");
 	assert_non_null(ruleset_add_set(ruleset, "all_6", DATA_NONE, (enum field[]){ FIELD_PRIORITY }, 1));
 	add_number(ruleset, "all_6", 9);
@@ -368,7 +374,7 @@ static struct ruleset *sample_changed(void)
 		free(chain->rules[--chain->n_rules].stmts);
 	add_rule(ruleset, "from_6", from_6, ELEMENTSOF(from_6));
 	set = ruleset_set(ruleset, "classes");
-	snprintf(set->elements[0].chain, sizeof(set->elements[0].chain),
+	snprintf(element_chain(set, set_element(set, 0)), CHAIN_MAX,
 		 "from_6"); /* 5 leads elsewhere; its old chain and sets go */
 	for (size_t i = ruleset->n_sets; i-- > 0;)
 		if (strcmp(ruleset->sets[i].name, "all_5") == 0 || strcmp(ruleset->sets[i].name, "ports_5") == 0) {
@@ -620,6 +626,7 @@ static void test_failure_changes_nothing(void **state)
 	static const struct stmt loop[] = { JUMP("ok") };
 	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_changed(),
 						*third = sample_changed(), *fourth = sample_changed();
+	const struct set *range4 = ruleset_set(fourth, "range4");
 	struct element *element;
 
 	add_rule(second, "leave", nowhere, ELEMENTSOF(nowhere));
@@ -639,7 +646,7 @@ static void test_failure_changes_nothing(void **state)
 	}
 	/* ranges that overlap */
 	element = add(fourth, "range4");
-	*element = ruleset_set(fourth, "range4")->elements[0];
+	memcpy(element, set_element(range4, 0), set_stride(range4));
 	element->key[19] += 1;
 	ruleset_finish(fourth);
 	struct nft *nft = open_nft(NFT_PERSIST);
@@ -967,7 +974,7 @@ static void test_watch(void **state)
 static void test_run_time_sets(void **state)
 {
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = sample(), *scratch = sample();
-	struct set *set = ruleset_set(scratch, "ended4");
+	struct set *set = ruleset_set(scratch, "ended4"), none = set_like(set);
 
 	for (uint32_t i = 0; i < 300; i++) {
 		const struct addr addr = { AF_INET, { 10, 0, (uint8_t)(i / 256), (uint8_t)i } };
@@ -977,15 +984,15 @@ static void test_run_time_sets(void **state)
 		key_put_number(set, element->key, 2, IPPROTO_UDP);
 		key_put_number(set, element->key, 3, 53);
 	}
-	set->elements[7] = set->elements[8]; /* twice the same */
+	memcpy(set_element(set, 7), set_element(set, 8), set_stride(set)); /* twice the same */
 	for (size_t i = 0; i < ELEMENTSOF(protections); i++) {
 		struct nft *nft = open_nft(protections[i]);
 		bool changed;
 
 		OK(nft_apply(nft, NULL, ruleset, error));
-		OK(nft_set_add(nft, set, set->elements, set->n_elements, 5, error));
+		OK(nft_set_add(nft, set, 5, error));
 		OK(nft_compare(nft, ruleset, error));
-		OK(nft_set_add(nft, set, set->elements, set->n_elements, 180, error));
+		OK(nft_set_add(nft, set, 180, error));
 		RUN("test $(nft list set inet spr ended4 | grep -o 'timeout 3m' | wc -l) = 299");
 		RUN("test $(nft list set inet spr ended4 | grep -o 'expires 2m' | wc -l) = 299");
 		OK(nft_repair(nft, ruleset, &changed, error));
@@ -995,8 +1002,8 @@ static void test_run_time_sets(void **state)
 		OK(nft_set_flush(nft, set, error));
 		OK(nft_set_flush(nft, set, error));
 		RUN("! nft list set inet spr ended4 | grep -q elements");
-		FAILS(nft_set_add(nft, ruleset_set(ruleset, "id4"), set->elements, 1, 5, error), EINVAL, "id4");
-		OK(nft_set_add(nft, set, set->elements, 0, 5, error));
+		FAILS(nft_set_add(nft, ruleset_set(ruleset, "id4"), 5, error), EINVAL, "id4");
+		OK(nft_set_add(nft, &none, 5, error));
 		OK(nft_remove(nft, error));
 		nft_close(nft);
 	}
@@ -1243,7 +1250,7 @@ static void write_element(struct ruleset *ruleset)
 
 static void write_data(struct ruleset *ruleset)
 {
-	ruleset_set(ruleset, "id4")->elements[0].data = 7;
+	set_element(ruleset_set(ruleset, "id4"), 0)->data = 7;
 }
 
 static void write_less(struct ruleset *ruleset)

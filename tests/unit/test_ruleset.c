@@ -86,9 +86,9 @@ static void put_span(struct set *set, const struct span *span)
 
 	key_put_number(set, element->key, 0, span->class);
 	key_put_number(set, element->key, 1, span->proto);
-	memcpy(element->key_end, element->key, KEY_MAX);
+	memcpy(element_key_end(set, element), element->key, set_key_room(set));
 	key_put_number(set, element->key, 2, span->first);
-	key_put_number(set, element->key_end, 2, span->last);
+	key_put_number(set, element_key_end(set, element), 2, span->last);
 }
 
 static void test_room(void **state)
@@ -148,10 +148,7 @@ static void test_join(void **state)
 			put_span(right, &rows[i].out[k]);
 		set_join_ports(set);
 		assert_int_equal(set->n_elements, right->n_elements);
-		for (size_t k = 0; k < set->n_elements; k++) {
-			assert_memory_equal(set->elements[k].key, right->elements[k].key, KEY_MAX);
-			assert_memory_equal(set->elements[k].key_end, right->elements[k].key_end, KEY_MAX);
-		}
+		assert_memory_equal(set->elements, right->elements, set->n_elements * set_stride(set));
 	}
 }
 
@@ -344,7 +341,7 @@ static size_t elements_with(const struct ruleset *ruleset, const char *name, uin
 	size_t n = 0;
 
 	for (size_t i = 0; i < set->n_elements; i++)
-		n += set->elements[i].data == data;
+		n += set_element(set, i)->data == data;
 	return n;
 }
 
