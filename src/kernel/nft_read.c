@@ -264,8 +264,7 @@ static bool set_is_wanted(const struct nftnl_set *set, const struct set *wanted)
 	    nftnl_set_is_set(set, NFTNL_SET_TIMEOUT) || nftnl_set_is_set(set, NFTNL_SET_EXPR) ||
 	    nftnl_set_is_set(set, NFTNL_SET_OBJ_TYPE))
 		return false;
-	if (set_has_key_ends(wanted) &&
-	    (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))
+	if (set_has_key_ends(wanted) && (!told || length < n_sizes || memcmp(told, sizes, n_sizes) != 0))
 		return false;
 	return wanted->data == DATA_NONE || nftnl_set_get_u32(set, NFTNL_SET_DATA_TYPE) == nft_set_data_type(wanted);
 }

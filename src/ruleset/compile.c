@@ -287,8 +287,6 @@ static int put_location(struct ruleset *ruleset, const struct model *model, cons
 	struct set *set = six ? id6 : id4;
 	struct element *element;
 
-	if (!location->single)
-		return 0; /* put_ranges() */
 	if (!location->interface[0]) /* this machine: target-host names its class */
 		return put_addr(ruleset, six ? "here6" : "here4", &location->range.first, number);
 	element = set_add(set);
@@ -303,13 +301,11 @@ static int put_location(struct ruleset *ruleset, const struct model *model, cons
 static int put_locations(struct ruleset *ruleset, const struct model *model, struct error *error)
 {
 	struct set *id4 = ruleset_set(ruleset, "id4"), *id6 = ruleset_set(ruleset, "id6");
-	size_t n_ranges = 0;
+	size_t n_ranges = model->n_locations - model->n_singles;
 
-	for (size_t i = 0; i < model->n_locations; i++) {
-		n_ranges += !model->locations[i].single;
+	for (size_t i = 0; i < model->n_singles; i++)
 		if (put_location(ruleset, model, &model->locations[i], id4, id6) < 0)
 			return error_memory(error);
-	}
 	set_give_room(id4);
 	set_give_room(id6);
 	if (put_ranges(ruleset, model) < 0)
@@ -380,7 +376,7 @@ static int put_fronts(struct ruleset *ruleset, const struct model *model)
 
 	for (size_t i = 0; i < model->n_port_fronts && r >= 0; i++)
 		r = put_front(ruleset, model, &model->port_fronts[i]);
-	for (size_t i = 0; i < model->n_locations && r >= 0; i++)
+	for (size_t i = 0; i < model->n_singles && r >= 0; i++)
 		if (model->locations[i].n_published)
 			r = put_dialled(ruleset, model, &model->locations[i]);
 	return r;

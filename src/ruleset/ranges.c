@@ -151,14 +151,14 @@ static int put_part(struct ruleset *ruleset, struct part *part)
 
 int put_ranges(struct ruleset *ruleset, const struct model *model)
 {
-	struct part part = { .model = model };
+	struct part part = { .model = model, .first = model->n_singles };
 	int r = 0;
 
 	for (; part.first < model->n_locations && r >= 0; part.first = part.end) {
 		const struct location *location = &model->locations[part.first];
 
 		part.end = part.first + 1;
-		if (location->single || !location->interface[0])
+		if (!location->interface[0])
 			continue;
 		while (part.end < model->n_locations &&
 		       strcmp(model->locations[part.end].interface, location->interface) == 0)

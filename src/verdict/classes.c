@@ -273,7 +273,7 @@ static int class_of_like(struct classing *classing, struct location *location)
 	key.key.labelled = location->labelled;
 	key.key.zones = location->zones;
 	key.key.resolver = location->resolver;
-	key.key.image_labels = location->container && location->container->image_labels;
+	key.key.image_labels = location->image_labels;
 	if (classing->last && is_like(classing->last, &key)) {
 		location->class = classing->last->index;
 		return 0;

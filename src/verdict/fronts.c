@@ -175,7 +175,7 @@ static int add_published(struct fill *fill, struct location *location)
 	size_t n = 0;
 	int r = ports_of(location->container, &ports, &n);
 
-	location->first_published = model->n_published;
+	location->first_published = (uint32_t)model->n_published;
 	for (size_t i = 0; i < n && r >= 0; i++) {
 		struct published_port *published = ARRAY_ADD(model->published, model->n_published);
 
@@ -184,7 +184,7 @@ static int add_published(struct fill *fill, struct location *location)
 		published->binding = ports[i];
 		r = front_of(fill, location, &ports[i], &published->front);
 	}
-	location->n_published = n;
+	location->n_published = (uint32_t)n;
 	return r;
 }
 
@@ -218,10 +218,10 @@ static int fill_locations(struct fill *fill)
 	struct model *model = fill->model;
 	int r = 0;
 
-	for (size_t i = 0; i < model->n_locations && model->locations[i].single && r >= 0; i++) {
+	for (size_t i = 0; i < model->n_singles && r >= 0; i++) {
 		struct location *location = &model->locations[i];
 
-		if (!location->container || (!location->container->n_ports && !location->container->n_bindings))
+		if (!location->publishes)
 			continue;
 		r = add_published(fill, location);
 		if (r >= 0)

@@ -32,7 +32,6 @@ struct location_index {
 	struct spot *spots; /* what the table is made of, one for each single location */
 	struct spot *table;
 	struct named *interfaces;
-	size_t first_range; /* locations from here on are ranges */
 };
 
 static void index_free(struct location_index *index)
@@ -105,8 +104,6 @@ int model_index(struct model *model)
 	if (!index)
 		return -ENOMEM;
 	model->index = index;
-	while (index->first_range < model->n_locations && model->locations[index->first_range].single)
-		index->first_range++;
 	return index_interfaces(model);
 }
 
@@ -114,11 +111,11 @@ int model_index(struct model *model)
 static bool index_locations(const struct model *model)
 {
 	struct location_index *index = model->index;
-	struct spot *spots = index->spots ? index->spots : calloc(index->first_range + 1, sizeof(*spots));
+	struct spot *spots = index->spots ? index->spots : calloc(model->n_singles + 1, sizeof(*spots));
 
 	if (!spots || index->spots)
 		return spots;
-	for (size_t i = 0; i < index->first_range; i++) {
+	for (size_t i = 0; i < model->n_singles; i++) {
 		struct spot *spot = &spots[i], *old;
 
 		memcpy(spot->key.interface, model->locations[i].interface, IFNAMSIZ);
@@ -140,7 +137,7 @@ static const struct location *single_location(const struct model *model, const c
 	struct spot key = { 0 }, *spot;
 
 	if (!index_locations(model)) {
-		for (size_t i = model->index->first_range; i-- > 0;)
+		for (size_t i = model->n_singles; i-- > 0;)
 			if (addr_compare(&model->locations[i].range.first, addr) == 0 &&
 			    strcmp(model->locations[i].interface, interface) == 0)
 				return &model->locations[i];
@@ -158,7 +155,7 @@ const struct location *model_location(const struct model *model, const char *int
 
 	if (location || !model->locations)
 		return location;
-	for (size_t i = model->index->first_range; i < model->n_locations; i++)
+	for (size_t i = model->n_singles; i < model->n_locations; i++)
 		if (range_contains(&model->locations[i].range, addr) &&
 		    strcmp(model->locations[i].interface, interface) == 0)
 			return &model->locations[i];

@@ -79,15 +79,16 @@ struct location {
 	struct range range;
 	bool single; /* one address, of a container: beats any range */
 	bool selected; /* a clause speaks of the container by its name */
+	bool resolver; /* the resolver that the policy word dns means */
+	bool image_labels; /* the container's, see there */
+	bool publishes; /* the container has ports, or will */
 	uint32_t class; /* index */
+	unsigned zones; /* 1 << enum zone */
 	const struct member *entry; /* its entry in the policy, or what labels make of one; or NULL */
 	const struct labelled *labelled; /* whose entry that is, or NULL */
 	const struct container *container; /* or NULL */
 	const struct network *network; /* of a container, or NULL */
-	unsigned zones; /* 1 << enum zone */
-	bool resolver; /* the resolver that the policy word dns means */
-	size_t first_published, n_published; /* its ports in the model's list */
-	size_t rank; /* order of making, for stable names */
+	uint32_t first_published, n_published; /* its ports in the model's list */
 };
 
 #define FRONT_NOBODY UINT32_MAX
@@ -133,8 +134,8 @@ struct model {
 	size_t n_roles;
 	struct class *classes;
 	size_t n_classes;
-	struct location *locations;
-	size_t n_locations;
+	struct location *locations; /* single addresses first, then the ranges of one interface after the other */
+	size_t n_locations, n_singles;
 	struct labelled *labelled; /* in the order of their containers */
 	size_t n_labelled;
 	struct clause *clauses;

@@ -139,7 +139,7 @@ static int rights_now(const struct model *model, const struct container *contain
 	size_t n = 0;
 	int r = 0;
 
-	for (size_t i = 0; i < model->n_locations && model->locations[i].single; i++) {
+	for (size_t i = 0; i < model->n_singles; i++) {
 		const struct location *location = &model->locations[i];
 
 		if (location->container != container)

@@ -15,7 +15,6 @@ static struct location *location_add(struct model *model, const char *interface,
 		return NULL;
 	memccpy(location->interface, interface, '\0', sizeof(location->interface) - 1);
 	location->range = *range;
-	location->rank = model->n_locations;
 	return location;
 }
 
@@ -27,12 +26,14 @@ static void describe_endpoint(const struct model *model, const struct endpoint *
 	if (container) {
 		ret->entry = names_of_container(model, container, &ret->selected);
 		ret->labelled = labelled_of(model, container);
+		ret->image_labels = container->image_labels;
+		ret->publishes = container->n_ports || container->n_bindings;
 	} else {
 		ret->entry = model_entry(model, MEMBER_CONTAINER, endpoint->name);
 	}
 	if (!ret->entry && ret->labelled)
 		ret->entry = &ret->labelled->asked.entry;
-	if (!ret->entry && !(container && container->image_labels))
+	if (!ret->entry && !ret->image_labels)
 		ret->entry = model_entry(model, MEMBER_NETWORK, ret->network->name);
 }
 
@@ -56,7 +57,6 @@ static int add_endpoint(struct model *model, struct endpoint *endpoint)
 			return -ENOMEM;
 		*location = common;
 		location->range = (struct range){ *addrs[i], *addrs[i] };
-		location->rank = model->n_locations;
 		location->resolver = addr_compare(addrs[i], &model->resolver) == 0;
 	}
 	return 0;
@@ -182,13 +182,13 @@ static bool interface_done(const struct model *model, size_t rule)
 	return false;
 }
 
-/* Single addresses first, then the ranges of one interface after the other: model_index() relies on it. */
 int locations_fill(struct model *model)
 {
 	int r = add_host_resolver(model);
 
 	for (size_t i = 0; i < model->inventory->n_endpoints && r >= 0; i++)
 		r = add_endpoint(model, &model->inventory->endpoints[i]);
+	model->n_singles = model->n_locations;
 	if (r >= 0)
 		r = add_host(model);
 	for (size_t i = 0; i < model->n_roles && r >= 0; i++)

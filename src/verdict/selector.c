@@ -20,7 +20,7 @@ bool container_named(const struct container *container, const char *name)
 /* Whose labels claim an entry but prove nothing is closed, as an entry without anything would make it. */
 static bool is_doubtful(const struct location *location)
 {
-	return location->container && location->container->image_labels && !location->entry;
+	return location->image_labels && !location->entry;
 }
 
 unsigned location_policies(const struct model *model, const struct location *location)

@@ -152,6 +152,75 @@ static void test_join(void **state)
 	}
 }
 
+/* A key of which so many bytes may differ from those of others, each in a few ways. */
+static void put_some(struct set *set, unsigned *random, unsigned bytes)
+{
+	struct element *element = set_add(set);
+
+	for (size_t k = 0; k < set->key_size; k++)
+		element->key[k] = (uint8_t)(k * 7);
+	for (unsigned i = 0; i < bytes && i < 16; i++) {
+		*random = *random * 1103515245 + 12345;
+		element->key[i] = (uint8_t)((*random >> 16) % 3 * 127);
+	}
+	if (set_is_tree(set))
+		*element_end(set, element) = *random >> 24 & 1;
+	if (set_has_key_ends(set))
+		element_key_end(set, element)[3] = (uint8_t)(*random >> 20);
+}
+
+static int whole_compare(const void *a, const void *b, void *data)
+{
+	const struct element *left = a, *right = b;
+	const struct set *set = data;
+	size_t room = set_key_room(set);
+	int order = memcmp(left->key, right->key, room);
+
+	if (order == 0 && set_is_tree(set))
+		order = *element_end(set, right) - *element_end(set, left);
+	if (order == 0 && set_has_key_ends(set))
+		order = memcmp(element_key_end(set, left), element_key_end(set, right), room);
+	return order;
+}
+
+/* Few and many elements, whose keys differ in few and in many bytes: in order, each once, and none is lost. */
+static void test_sort(void **state)
+{
+	static const enum field fields[] = { FIELD_IP6_SADDR, FIELD_L4PROTO };
+	static const struct {
+		size_t n_fields;
+		bool interval;
+	} kinds[] = { { 2, false }, { 2, true }, { 1, true }, { 1, false } };
+	static const size_t counts[] = { 0, 1, 2, 50, 999, 1000, 3000 };
+	unsigned random = 5;
+
+	for (size_t i = 0; i < ELEMENTSOF(kinds) * ELEMENTSOF(counts) * 6; i++) {
+		_cleanup_(ruleset_freep) struct ruleset *ruleset = ruleset_new();
+		size_t kind = i % ELEMENTSOF(kinds), n = counts[i / ELEMENTSOF(kinds) % ELEMENTSOF(counts)], kept = 0;
+		struct set *set = ruleset_add_set(ruleset, "s", DATA_NONE, fields, kinds[kind].n_fields), all;
+		size_t stride;
+
+		set->interval = kinds[kind].interval;
+		stride = set_stride(set);
+		for (size_t k = 0; k < n; k++)
+			put_some(set, &random, 1u << i % 6);
+		all = *set;
+		all.elements = malloc(n * stride + 1);
+		memcpy(all.elements, set->elements ? set->elements : "", n * stride);
+		qsort_r(all.elements, n, stride, whole_compare, &all);
+		for (size_t k = 0; k < n; k++)
+			if (k == 0 || whole_compare(set_element(&all, kept - 1), set_element(&all, k), &all) != 0)
+				memmove(set_element(&all, kept++), set_element(&all, k), stride);
+		set_sort(set);
+		assert_int_equal(set->n_elements, kept);
+		if (kept)
+			assert_memory_equal(set->elements, all.elements, kept * stride);
+		for (size_t k = 0; k < kept; k++)
+			assert_ptr_equal(set_find(set, set_element(&all, k)), set_element(set, k));
+		free(all.elements);
+	}
+}
+
 static struct ruleset *numbers(const char *name, const char *text, enum set_data data)
 {
 	static const enum field field[] = { FIELD_PRIORITY };
@@ -369,17 +438,10 @@ static void test_ports_of_nobody(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_byte_order),
-		cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_room),
-		cmocka_unit_test(test_join),
-		cmocka_unit_test(test_diff),
-		cmocka_unit_test(test_tightens),
-		cmocka_unit_test(test_tightens_sets),
-		cmocka_unit_test(test_renew),
-		cmocka_unit_test(test_whole),
-		cmocka_unit_test(test_ports_of_nobody),
+		cmocka_unit_test(test_keys),  cmocka_unit_test(test_byte_order), cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_room),  cmocka_unit_test(test_join),	 cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_diff),  cmocka_unit_test(test_tightens),	 cmocka_unit_test(test_tightens_sets),
+		cmocka_unit_test(test_renew), cmocka_unit_test(test_whole),	 cmocka_unit_test(test_ports_of_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
