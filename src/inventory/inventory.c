@@ -6,33 +6,30 @@
 
 #include "base/array.h"
 
-#define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
 /*
  * The arrays are the truth; the index only says where in them a key is. It is made at the first look-up, follows puts
  * and drops, and is made again when an array turns out to have been changed by other hands. Without memory for it
  * there is none, and look-ups walk the array.
+ *
+ * It is a table of places, each at the hash of its key or, where that is taken, behind it without a gap. The key itself
+ * is the item's.
  */
 
-#define KEY_MAX 200
-
-struct key {
-	size_t length; /* 0: none */
-	char bytes[KEY_MAX];
-};
+#define NOWHERE UINT32_MAX
 
 struct place {
-	size_t slot;
-	UT_hash_handle hh;
-	char key[];
+	uint32_t slot; /* NOWHERE: free */
+	uint32_t hash;
 };
 
 struct index {
 	struct place *places;
+	size_t room, n_places; /* room: a power of two, a third of it free at least */
 	const void *items; /* the array it was made for, and its count */
 	size_t n_items;
-	bool bad; /* no memory, or a key over KEY_MAX */
+	bool bad; /* no memory, or too many items */
 };
 
 enum kind { KIND_INTERFACE, KIND_NETWORK, KIND_ENDPOINT, KIND_CONTAINER, _KIND_MAX };
@@ -45,8 +42,8 @@ struct inventory_index {
 
 struct kind_ops {
 	size_t size, items, count; /* of an item; where the array and its count are in the inventory */
-	void (*keys)(const void *item, struct key keys[KEYS]);
-	bool (*same)(const void *a, const void *b); /* whether a put of b replaces a */
+	size_t (*hashes)(const void *item, uint32_t hashes[KEYS]); /* of its keys, and how many it has */
+	bool (*same)(const void *a, const void *b); /* whether they share a key, so that a put of b replaces a */
 	void (*clear)(void *item);
 };
 
@@ -55,56 +52,55 @@ static bool text_equal(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static void key_bytes(struct key *key, const void *bytes, size_t length)
+static uint32_t bytes_hash(const void *bytes, size_t length)
 {
-	key->length = length;
-	if (length <= KEY_MAX)
-		memcpy(key->bytes, bytes, length);
+	unsigned hash;
+
+	HASH_VALUE(bytes, length, hash);
+	return hash;
 }
 
-static void key_place(struct key *key, const char *network, const struct addr *address)
-{
-	size_t length = strlen(network);
-
-	if (!address->family) {
-		key->length = 0;
-		return;
-	}
-	key->length = length + 1 + sizeof(address->bytes);
-	if (key->length > KEY_MAX)
-		return;
-	memcpy(key->bytes, network, length);
-	key->bytes[length] = (char)address->family;
-	memcpy(key->bytes + length + 1, address->bytes, sizeof(address->bytes));
-}
-
-static void interface_keys(const void *item, struct key keys[KEYS])
+static size_t interface_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct interface *interface = item;
 
-	key_bytes(&keys[0], &interface->index, sizeof(interface->index));
+	hashes[0] = bytes_hash(&interface->index, sizeof(interface->index));
+	return 1;
 }
 
-static void network_keys(const void *item, struct key keys[KEYS])
+static size_t network_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct network *network = item;
 
-	key_bytes(&keys[0], network->id, strlen(network->id));
+	hashes[0] = bytes_hash(network->id, strlen(network->id));
+	return 1;
 }
 
-static void container_keys(const void *item, struct key keys[KEYS])
+static size_t container_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct container *container = item;
 
-	key_bytes(&keys[0], container->id, strlen(container->id));
+	hashes[0] = bytes_hash(container->id, strlen(container->id));
+	return 1;
 }
 
-static void endpoint_keys(const void *item, struct key keys[KEYS])
+/* The keys of an endpoint are its addresses, each with the network. */
+static size_t endpoint_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct endpoint *endpoint = item;
+	const struct addr *addresses[KEYS] = { &endpoint->ip4, &endpoint->ip6 };
+	uint32_t network = bytes_hash(endpoint->network, strlen(endpoint->network));
+	char key[sizeof(network) + sizeof(struct addr)];
+	size_t n = 0;
 
-	key_place(&keys[0], endpoint->network, &endpoint->ip4);
-	key_place(&keys[1], endpoint->network, &endpoint->ip6);
+	memcpy(key, &network, sizeof(network));
+	for (size_t i = 0; i < KEYS; i++) {
+		if (!addresses[i]->family)
+			continue;
+		memcpy(key + sizeof(network), addresses[i], sizeof(struct addr));
+		hashes[n++] = bytes_hash(key, sizeof(key));
+	}
+	return n;
 }
 
 static bool interface_same(const void *a, const void *b)
@@ -161,7 +157,7 @@ static void container_clear_item(void *item)
 #define KIND(thing, things)                                                                                            \
 	{                                                                                                              \
 		sizeof(struct thing), offsetof(struct inventory, things), offsetof(struct inventory, n_##things),      \
-			thing##_keys, thing##_same, thing##_clear_item                                                 \
+			thing##_hashes, thing##_same, thing##_clear_item                                               \
 	}
 
 static const struct kind_ops kinds[_KIND_MAX] = {
@@ -188,66 +184,100 @@ static void *kind_item(const struct inventory *inventory, enum kind kind, size_t
 
 static void index_empty(struct index *index)
 {
-	struct place *place, *next;
-
-	HASH_ITER(hh, index->places, place, next) {
-		HASH_DEL(index->places, place);
-		free(place);
-	}
+	free(index->places);
 	memset(index, 0, sizeof(*index));
 }
 
-static struct place *index_place(const struct index *index, const struct key *key)
+/* The first place of the hash, or the next one after another; NULL without. */
+static struct place *index_place(const struct index *index, uint32_t hash, const struct place *after)
 {
+	size_t i = after ? (size_t)(after - index->places) + 1 : hash;
 	struct place *place;
 
-	HASH_FIND(hh, index->places, key->bytes, key->length, place);
-	return place;
+	if (!index->room)
+		return NULL;
+	do
+		place = &index->places[i++ & (index->room - 1)];
+	while (place->slot != NOWHERE && place->hash != hash);
+	return place->slot != NOWHERE ? place : NULL;
 }
 
-/* Notes where an item is. A key that two items share stays with the later one; puts leave no such keys. */
+/* For an index that has room. */
+static void index_set(struct index *index, struct place place)
+{
+	size_t i = place.hash, mask = index->room - 1;
+
+	while (index->places[i & mask].slot != NOWHERE)
+		i++;
+	index->places[i & mask] = place;
+	index->n_places++;
+}
+
+/* Makes room for one more. False without memory; all stays as it is then. */
+static bool index_reserve(struct index *index)
+{
+	struct index wider = *index;
+
+	if (3 * (index->n_places + 1) <= 2 * index->room)
+		return true;
+	wider.room = index->room ? 2 * index->room : 8;
+	wider.n_places = 0;
+	wider.places = malloc(wider.room * sizeof(*wider.places));
+	if (!wider.places)
+		return false;
+	for (size_t i = 0; i < wider.room; i++)
+		wider.places[i].slot = NOWHERE;
+	for (size_t i = 0; i < index->room; i++)
+		if (index->places[i].slot != NOWHERE)
+			index_set(&wider, index->places[i]);
+	free(index->places);
+	*index = wider;
+	return true;
+}
+
+/* Those behind it move up, so that none has a gap before it; but none to before its hash. */
+static void index_cut(struct index *index, struct place *place)
+{
+	size_t mask = index->room - 1, gap = (size_t)(place - index->places);
+
+	for (size_t i = (gap + 1) & mask; index->places[i].slot != NOWHERE; i = (i + 1) & mask) {
+		if (((i - index->places[i].hash) & mask) < ((i - gap) & mask))
+			continue;
+		index->places[gap] = index->places[i];
+		gap = i;
+	}
+	index->places[gap].slot = NOWHERE;
+	index->n_places--;
+}
+
+/* Notes where an item is. Items that share a key are all there; puts leave no such keys. */
 static void index_note(struct index *index, enum kind kind, const void *item, size_t slot)
 {
-	struct key keys[KEYS] = { 0 };
-	struct place *place;
+	uint32_t hashes[KEYS];
+	size_t n = kinds[kind].hashes(item, hashes);
 
-	kinds[kind].keys(item, keys);
-	for (size_t i = 0; i < KEYS && !index->bad; i++) {
-		if (!keys[i].length)
-			continue;
-		index->bad = keys[i].length > KEY_MAX;
-		place = index->bad ? NULL : index_place(index, &keys[i]);
-		if (place) {
-			place->slot = slot;
-			continue;
-		}
-		place = index->bad ? NULL : calloc(1, sizeof(*place) + keys[i].length);
-		if (!place) {
-			index->bad = true;
-			break;
-		}
-		place->slot = slot;
-		memcpy(place->key, keys[i].bytes, keys[i].length);
-		HASH_ADD_KEYPTR(hh, index->places, place->key, keys[i].length, place);
-		if (!place->hh.tbl) {
-			free(place);
-			index->bad = true;
-		}
+	for (size_t i = 0; i < n && !index->bad; i++) {
+		index->bad = slot >= NOWHERE || !index_reserve(index);
+		if (!index->bad)
+			index_set(index, (struct place){ (uint32_t)slot, hashes[i] });
 	}
 }
 
-static void index_forget(struct index *index, enum kind kind, const void *item)
+/* The item at slot `from` is at `to` now; NOWHERE: it is gone. */
+static void index_move(struct index *index, enum kind kind, const void *item, size_t from, size_t to)
 {
-	struct key keys[KEYS] = { 0 };
+	uint32_t hashes[KEYS];
+	size_t n = kinds[kind].hashes(item, hashes);
 	struct place *place;
 
-	kinds[kind].keys(item, keys);
-	for (size_t i = 0; i < KEYS && !index->bad; i++) {
-		place = keys[i].length ? index_place(index, &keys[i]) : NULL;
-		if (!place)
-			continue;
-		HASH_DEL(index->places, place);
-		free(place);
+	for (size_t i = 0; i < n; i++) {
+		place = index_place(index, hashes[i], NULL);
+		while (place && place->slot != from)
+			place = index_place(index, hashes[i], place);
+		if (place && to == NOWHERE)
+			index_cut(index, place);
+		else if (place)
+			place->slot = (uint32_t)to;
 	}
 }
 
@@ -269,17 +299,27 @@ static struct index *index_ready(const struct inventory *inventory, enum kind ki
 	return index->bad ? NULL : index;
 }
 
-/* The item a key leads to, *ret_slot its place; NULL without. `model` is an item that would replace it. */
-static void *kind_find(const struct inventory *inventory, enum kind kind, const void *model, const struct key *key)
+/* An item that has a key of the model, with an index the last of them; NULL without. */
+static void *kind_find(const struct inventory *inventory, enum kind kind, const void *model)
 {
 	struct index *index = index_ready(inventory, kind);
 	size_t n = *kind_count(inventory, kind);
-	struct place *place;
+	uint32_t hashes[KEYS];
+	size_t n_hashes = kinds[kind].hashes(model, hashes);
+	void *found = NULL;
 
-	if (index && key->length && key->length <= KEY_MAX) {
-		place = index_place(index, key);
-		return place ? kind_item(inventory, kind, place->slot) : NULL;
+	for (size_t i = 0; index && i < n_hashes; i++) {
+		const struct place *place = NULL;
+
+		while ((place = index_place(index, hashes[i], place))) {
+			void *item = kind_item(inventory, kind, place->slot);
+
+			if (item > found && kinds[kind].same(item, model))
+				found = item;
+		}
 	}
+	if (index && n_hashes > 0)
+		return found;
 	for (size_t i = 0; i < n; i++)
 		if (kinds[kind].same(kind_item(inventory, kind, i), model))
 			return kind_item(inventory, kind, i);
@@ -291,38 +331,26 @@ static void kind_cut(struct inventory *inventory, enum kind kind, void *item)
 {
 	struct index *index = index_ready(inventory, kind);
 	size_t size = kinds[kind].size, last = --*kind_count(inventory, kind);
+	size_t slot = (size_t)((char *)item - (char *)*kind_items(inventory, kind)) / size;
 	char *moved = kind_item(inventory, kind, last);
 
 	if (index)
-		index_forget(index, kind, item);
+		index_move(index, kind, item, slot, NOWHERE);
 	kinds[kind].clear(item);
 	if (moved != item) {
 		memcpy(item, moved, size);
 		if (index)
-			index_note(index, kind, item, ((char *)item - (char *)*kind_items(inventory, kind)) / size);
+			index_move(index, kind, item, last, slot);
 	}
 	if (inventory->index)
 		inventory->index->of[kind].n_items = last;
-}
-
-/* Cuts what has a key of the item. One without keys is compared with all. */
-static void kind_cut_same(struct inventory *inventory, enum kind kind, const void *item)
-{
-	struct key keys[KEYS] = { 0 };
-	void *old;
-
-	kinds[kind].keys(item, keys);
-	for (size_t i = 0; i < KEYS; i++)
-		while ((keys[i].length || (i == 0 && !keys[1].length)) &&
-		       (old = kind_find(inventory, kind, item, &keys[i])))
-			kind_cut(inventory, kind, old);
 }
 
 /* What the item replaces goes only when there is room for the item: an endpoint never loses its container. */
 static int kind_put(struct inventory *inventory, enum kind kind, void *item)
 {
 	struct index *index = inventory->index ? &inventory->index->of[kind] : NULL;
-	void *slot;
+	void *slot, *old;
 
 	index_ready(inventory, kind);
 	if (!array_reserve(kind_items(inventory, kind), *kind_count(inventory, kind), kinds[kind].size)) {
@@ -331,7 +359,8 @@ static int kind_put(struct inventory *inventory, enum kind kind, void *item)
 	}
 	if (index)
 		index->items = *kind_items(inventory, kind);
-	kind_cut_same(inventory, kind, item);
+	while ((old = kind_find(inventory, kind, item)))
+		kind_cut(inventory, kind, old);
 	slot = kind_item(inventory, kind, (*kind_count(inventory, kind))++);
 	memcpy(slot, item, kinds[kind].size);
 	memset(item, 0, kinds[kind].size);
@@ -373,10 +402,8 @@ struct inventory *inventory_free(struct inventory *inventory)
 struct interface *inventory_interface(const struct inventory *inventory, unsigned index)
 {
 	struct interface model = { .index = index };
-	struct key key;
 
-	key_bytes(&key, &index, sizeof(index));
-	return kind_find(inventory, KIND_INTERFACE, &model, &key);
+	return kind_find(inventory, KIND_INTERFACE, &model);
 }
 
 struct interface *inventory_interface_named(const struct inventory *inventory, const char *name)
@@ -399,10 +426,8 @@ struct interface *inventory_interface_with(const struct inventory *inventory, co
 struct network *inventory_network(const struct inventory *inventory, const char *id)
 {
 	struct network model = { .id = (char *)id };
-	struct key key;
 
-	key_bytes(&key, id, strlen(id));
-	return kind_find(inventory, KIND_NETWORK, &model, &key);
+	return kind_find(inventory, KIND_NETWORK, &model);
 }
 
 struct network *inventory_network_named(const struct inventory *inventory, const char *name)
@@ -416,28 +441,26 @@ struct network *inventory_network_named(const struct inventory *inventory, const
 struct container *inventory_container(const struct inventory *inventory, const char *id)
 {
 	struct container model = { .id = (char *)id };
-	struct key key;
 
-	key_bytes(&key, id, strlen(id));
-	return kind_find(inventory, KIND_CONTAINER, &model, &key);
+	return kind_find(inventory, KIND_CONTAINER, &model);
 }
 
 struct network *inventory_network_of(const struct inventory *inventory, struct endpoint *endpoint)
 {
-	size_t at = endpoint->network_at;
+	uint32_t at = endpoint->network_at;
 	struct network *network;
 
 	if (at < inventory->n_networks && strcmp(inventory->networks[at].id, endpoint->network) == 0)
 		return &inventory->networks[at];
 	network = inventory_network(inventory, endpoint->network);
 	if (network)
-		endpoint->network_at = (size_t)(network - inventory->networks);
+		endpoint->network_at = (uint32_t)(network - inventory->networks);
 	return network;
 }
 
 struct container *inventory_container_of(const struct inventory *inventory, struct endpoint *endpoint)
 {
-	size_t at = endpoint->container_at;
+	uint32_t at = endpoint->container_at;
 	struct container *container;
 
 	if (!endpoint->container[0])
@@ -446,20 +469,18 @@ struct container *inventory_container_of(const struct inventory *inventory, stru
 		return &inventory->containers[at];
 	container = inventory_container(inventory, endpoint->container);
 	if (container)
-		endpoint->container_at = (size_t)(container - inventory->containers);
+		endpoint->container_at = (uint32_t)(container - inventory->containers);
 	return container;
 }
 
 struct endpoint *inventory_endpoint(const struct inventory *inventory, const char *network, const struct addr *address)
 {
 	struct endpoint model = { .network = (char *)network, .container = (char *)"" };
-	struct key key;
 
 	if (!address->family)
 		return NULL;
 	*(address->family == AF_INET6 ? &model.ip6 : &model.ip4) = *address;
-	key_place(&key, network, address);
-	return kind_find(inventory, KIND_ENDPOINT, &model, &key);
+	return kind_find(inventory, KIND_ENDPOINT, &model);
 }
 
 int inventory_put_interface(struct inventory *inventory, struct interface *interface)

@@ -67,7 +67,7 @@ struct endpoint {
 	char *name; /* as the engine lists it in the network; may be "" */
 	struct addr ip4, ip6;
 	uint8_t mac[6];
-	size_t network_at, container_at; /* where they were last: a hint, which who makes a model writes */
+	uint32_t network_at, container_at; /* where they were last: a hint, which who makes a model writes */
 };
 
 struct port_binding {

@@ -207,6 +207,79 @@ static void index_agrees(void **state)
 	}
 }
 
+#define NETS 3
+#define NUMBERS 60
+
+static struct endpoint random_endpoint(void)
+{
+	struct endpoint endpoint = { .network = number_text("net", (unsigned)rand() % NETS),
+				     .container = number_text("con", (unsigned)rand() % NUMBERS) };
+
+	endpoint.name = strdup("");
+	if (rand() % 4)
+		endpoint.ip4 = address4((unsigned)rand() % NUMBERS);
+	if (rand() % 2)
+		endpoint.ip6 = address6((unsigned)rand() % NUMBERS);
+	return endpoint;
+}
+
+/* The last one goes, or one more comes that may share a key. */
+static void change_by_hand(struct inventory *inventory)
+{
+	struct endpoint *endpoint;
+
+	if (inventory->n_endpoints > 0 && rand() % 2) {
+		endpoint_clear(&inventory->endpoints[--inventory->n_endpoints]);
+		return;
+	}
+	endpoint = ARRAY_ADD(inventory->endpoints, inventory->n_endpoints);
+	assert_non_null(endpoint);
+	*endpoint = random_endpoint();
+}
+
+static struct endpoint *walk(const struct inventory *inventory, unsigned network, struct addr address)
+{
+	_cleanup_free_ char *id = number_text("net", network);
+
+	for (size_t i = inventory->n_endpoints; i-- > 0;) {
+		struct endpoint *endpoint = &inventory->endpoints[i];
+
+		if (strcmp(endpoint->network, id) == 0 &&
+		    (addr_compare(&endpoint->ip4, &address) == 0 || addr_compare(&endpoint->ip6, &address) == 0))
+			return endpoint;
+	}
+	return NULL;
+}
+
+/* Whatever came, went, moved or was replaced: a look-up finds what a walk does. */
+static void look_ups_find_what_is_there(void **state)
+{
+	_cleanup_(inventory_freep) struct inventory *inventory = inventory_new();
+	struct endpoint endpoint;
+
+	srand(11);
+	for (unsigned step = 0; step < 6000; step++) {
+		bool growing = step / 500 % 2 == 0;
+
+		if (rand() % 40 == 0) {
+			change_by_hand(inventory);
+		} else if (inventory->n_endpoints == 0 || rand() % 8 < (growing ? 6 : 3)) {
+			endpoint = random_endpoint();
+			assert_int_equal(inventory_put_endpoint(inventory, &endpoint), 0);
+		} else {
+			inventory_cut_endpoint(inventory, (size_t)rand() % inventory->n_endpoints);
+		}
+		for (unsigned i = 0; i < (step % 16 ? 1 : NUMBERS); i++) {
+			for (unsigned net = 0; net < NETS; net++) {
+				assert_ptr_equal(find_endpoint(inventory, net, address4(i)),
+						 walk(inventory, net, address4(i)));
+				assert_ptr_equal(find_endpoint(inventory, net, address6(i)),
+						 walk(inventory, net, address6(i)));
+			}
+		}
+	}
+}
+
 #define MANY 10000
 
 static void many_are_fast(void **state)
@@ -286,6 +359,7 @@ int main(void)
 		cmocka_unit_test(networks_take_endpoints_along),
 		cmocka_unit_test(other_hands),
 		cmocka_unit_test(index_agrees),
+		cmocka_unit_test(look_ups_find_what_is_there),
 		cmocka_unit_test(many_are_fast),
 		cmocka_unit_test(equality),
 	};
