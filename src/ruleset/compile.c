@@ -376,9 +376,8 @@ static int put_fronts(struct ruleset *ruleset, const struct model *model)
 
 	for (size_t i = 0; i < model->n_port_fronts && r >= 0; i++)
 		r = put_front(ruleset, model, &model->port_fronts[i]);
-	for (size_t i = 0; i < model->n_singles && r >= 0; i++)
-		if (model->locations[i].n_published)
-			r = put_dialled(ruleset, model, &model->locations[i]);
+	for (size_t i = 0; i < model->n_publishing && r >= 0; i++)
+		r = put_dialled(ruleset, model, &model->locations[model->publishing[i]]);
 	return r;
 }
 

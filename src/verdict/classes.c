@@ -210,7 +210,7 @@ struct classing {
 	struct class_book *book;
 	struct known *known;
 	struct like *likes;
-	const struct like *last; /* the one of the location before: most are like it */
+	const struct like **last; /* of each network, and of what is in none: most are like the one before */
 };
 
 static int class_new(struct classing *classing, struct class *class, uint32_t *ret_index)
@@ -265,6 +265,9 @@ static bool is_like(const struct like *a, const struct like *b)
 
 static int class_of_like(struct classing *classing, struct location *location)
 {
+	const struct inventory *inventory = classing->model->inventory;
+	const struct like **last = &classing->last[location->network ? location->network - inventory->networks :
+								       inventory->n_networks];
 	struct like key = { 0 }, *like;
 	int r;
 
@@ -274,13 +277,13 @@ static int class_of_like(struct classing *classing, struct location *location)
 	key.key.zones = location->zones;
 	key.key.resolver = location->resolver;
 	key.key.image_labels = location->image_labels;
-	if (classing->last && is_like(classing->last, &key)) {
-		location->class = classing->last->index;
+	if (*last && is_like(*last, &key)) {
+		location->class = (*last)->index;
 		return 0;
 	}
 	HASH_FIND(hh, classing->likes, &key.key, sizeof(key.key), like);
 	if (like) {
-		classing->last = like;
+		*last = like;
 		location->class = like->index;
 		return 0;
 	}
@@ -301,10 +304,12 @@ static int class_of_like(struct classing *classing, struct location *location)
 int classes_fill(struct model *model, struct class_book *book)
 {
 	struct classing classing = { .model = model, .book = book };
+	_cleanup_free_ const struct like **last = calloc(model->inventory->n_networks + 1, sizeof(*last));
 	struct known *known, *next_known;
 	struct like *like, *next_like;
-	int r = 0;
+	int r = last ? 0 : -ENOMEM;
 
+	classing.last = last;
 	for (size_t i = 0; i < model->n_locations && r >= 0; i++) {
 		struct location *location = &model->locations[i];
 

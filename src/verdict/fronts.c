@@ -218,11 +218,9 @@ static int fill_locations(struct fill *fill)
 	struct model *model = fill->model;
 	int r = 0;
 
-	for (size_t i = 0; i < model->n_singles && r >= 0; i++) {
-		struct location *location = &model->locations[i];
+	for (size_t i = 0; i < model->n_publishing && r >= 0; i++) {
+		struct location *location = &model->locations[model->publishing[i]];
 
-		if (!location->publishes)
-			continue;
 		r = add_published(fill, location);
 		if (r >= 0)
 			r = note_home(fill, location);

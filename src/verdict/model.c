@@ -220,6 +220,7 @@ struct model *model_free(struct model *model)
 	free(model->roles);
 	free(model->classes);
 	free(model->locations);
+	free(model->publishing);
 	free(model->clauses);
 	free(model->fronts);
 	free(model->published);

@@ -81,7 +81,6 @@ struct location {
 	bool selected; /* a clause speaks of the container by its name */
 	bool resolver; /* the resolver that the policy word dns means */
 	bool image_labels; /* the container's, see there */
-	bool publishes; /* the container has ports, or will */
 	uint32_t class; /* index */
 	unsigned zones; /* 1 << enum zone */
 	const struct member *entry; /* its entry in the policy, or what labels make of one; or NULL */
@@ -136,6 +135,8 @@ struct model {
 	size_t n_classes;
 	struct location *locations; /* single addresses first, then the ranges of one interface after the other */
 	size_t n_locations, n_singles;
+	size_t *publishing; /* which of them have ports, or will */
+	size_t n_publishing;
 	struct labelled *labelled; /* in the order of their containers */
 	size_t n_labelled;
 	struct clause *clauses;

@@ -27,7 +27,6 @@ static void describe_endpoint(const struct model *model, const struct endpoint *
 		ret->entry = names_of_container(model, container, &ret->selected);
 		ret->labelled = labelled_of(model, container);
 		ret->image_labels = container->image_labels;
-		ret->publishes = container->n_ports || container->n_bindings;
 	} else {
 		ret->entry = model_entry(model, MEMBER_CONTAINER, endpoint->name);
 	}
@@ -35,6 +34,21 @@ static void describe_endpoint(const struct model *model, const struct endpoint *
 		ret->entry = &ret->labelled->asked.entry;
 	if (!ret->entry && !ret->image_labels)
 		ret->entry = model_entry(model, MEMBER_NETWORK, ret->network->name);
+}
+
+static bool publishes(const struct container *container)
+{
+	return container && (container->n_ports || container->n_bindings);
+}
+
+static int note_publishing(struct model *model, size_t location)
+{
+	size_t *slot = ARRAY_ADD(model->publishing, model->n_publishing);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = location;
+	return 0;
 }
 
 static int add_endpoint(struct model *model, struct endpoint *endpoint)
@@ -52,6 +66,8 @@ static int add_endpoint(struct model *model, struct endpoint *endpoint)
 
 		if (!addrs[i]->family)
 			continue;
+		if (publishes(common.container) && note_publishing(model, model->n_locations) < 0)
+			return -ENOMEM;
 		location = ARRAY_ADD(model->locations, model->n_locations);
 		if (!location)
 			return -ENOMEM;
