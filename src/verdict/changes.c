@@ -9,10 +9,18 @@
 #include "base/lines.h"
 #include "verdict/parties.h"
 
+/* A sentence without its text, which is made of those only that one model says and the other does not. */
+struct saying {
+	const char *one, *to; /* names of the side's parties: of two models one name is one pointer */
+	const struct right *right; /* of the model; NULL: what is published may be reached */
+	uint64_t key; /* of the right */
+	bool known; /* it has been said already, by the same model or the other */
+};
+
 /* What one model says, as far as the other may not. */
-struct told {
-	struct lines lines;
-	bool too_many;
+struct sayings {
+	struct saying *items;
+	size_t n;
 };
 
 static char *zones_label(unsigned zones)
@@ -84,29 +92,58 @@ static const char *told_name(const struct told_of *of, size_t i)
 	return of->target->names[of->own ? of->target->own[i] : i];
 }
 
-static int add_right(struct told *told, const struct party *one, const struct party *other, const struct right *right,
-		     bool same)
+/* Rights of which the same is told have the same key. */
+static uint64_t right_key(const struct right *right)
 {
-	_cleanup_free_ char *what = right_text(right);
+	uint64_t key;
 
-	if (!what)
+	if (!right)
+		return 0;
+	key = right->deny | right->all << 1;
+	if (right->all)
+		return key | right->but_dns << 2;
+	key |= right->any_port << 2 | right->proto << 8;
+	return right->any_port ? key : key | (uint64_t)right->first << 16 | (uint64_t)right->last << 32;
+}
+
+static int add_saying(struct sayings *sayings, const char *one, const char *to, const struct right *right, uint64_t key)
+{
+	struct saying *slot = ARRAY_ADD(sayings->items, sayings->n);
+
+	if (!slot)
 		return -ENOMEM;
+	*slot = (struct saying){ one, to, right, key };
+	return 0;
+}
+
+/* Of itself, and of its own published port, a container is told nothing. */
+static bool is_itself(const char *one, const char *to, const struct right *right)
+{
+	size_t length;
+
+	if (right)
+		return strcmp(one, to) == 0;
+	length = strlen(one);
+	return strncmp(one, to, length) == 0 && to[length] == ':';
+}
+
+/* -E2BIG: more than CHANGES_MAX. */
+static int add_sayings(struct sayings *sayings, const struct party *one, const struct party *other,
+		       const struct right *right, bool same)
+{
+	uint64_t key = right_key(right);
+
 	for (size_t i = 0; i < one->n_names; i++) {
 		struct told_of of = told_of(one, i, other, same);
 
 		for (size_t k = 0; k < told_count(&of); k++) {
 			const char *to = told_name(&of, k);
-			char *text;
 
-			if (strcmp(one->names[i], to) == 0)
+			if (is_itself(one->names[i], to, right))
 				continue;
-			if (told->lines.n >= CHANGES_MAX) {
-				told->too_many = true;
-				return 0;
-			}
-			/* blocks sort apart, so that they can be told apart: a new one closes */
-			if (asprintf(&text, "%s%s -> %s: %s", right->deny ? "!" : "", one->names[i], to, what) < 0 ||
-			    lines_add(&told->lines, text) < 0)
+			if (sayings->n >= CHANGES_MAX)
+				return -E2BIG;
+			if (add_saying(sayings, one->names[i], to, right, key) < 0)
 				return -ENOMEM;
 		}
 	}
@@ -124,32 +161,9 @@ static bool is_blocked(const struct class *class, size_t i)
 	return false;
 }
 
-static int add_published(struct told *told, const struct party *one, const struct party *other, bool same)
-{
-	for (size_t i = 0; i < one->n_names; i++) {
-		struct told_of of = told_of(one, i, other, same);
-		size_t length = strlen(one->names[i]);
-
-		for (size_t k = 0; k < told_count(&of); k++) {
-			const char *to = told_name(&of, k);
-			char *text;
-
-			if (strncmp(one->names[i], to, length) == 0 && to[length] == ':')
-				continue;
-			if (told->lines.n >= CHANGES_MAX) {
-				told->too_many = true;
-				return 0;
-			}
-			if (asprintf(&text, "%s -> %s", one->names[i], to) < 0 || lines_add(&told->lines, text) < 0)
-				return -ENOMEM;
-		}
-	}
-	return 0;
-}
-
 /* To classes: `fronts` false. Of the rights to fronts only what is published says anything new. */
-static int range_lines(const struct range_of_rights *range, const struct class *class, const struct party *party,
-		       bool fronts, struct told *ret)
+static int range_sayings(const struct range_of_rights *range, const struct class *class, const struct party *party,
+			 bool fronts, struct sayings *ret)
 {
 	int r = 0;
 
@@ -161,14 +175,14 @@ static int range_lines(const struct range_of_rights *range, const struct class *
 		same = rights_are_the_same(range, i, end);
 		for (size_t k = i; k < end && r >= 0; k++)
 			if (!fronts && !is_blocked(class, k))
-				r = add_right(ret, party, target, &range->rights[k], same);
+				r = add_sayings(ret, party, target, &range->rights[k], same);
 			else if (fronts && range->rights[k].cause.kind == CAUSE_PUBLISH)
-				r = add_published(ret, party, target, same);
+				r = add_sayings(ret, party, target, NULL, same);
 	}
 	return r;
 }
 
-static int class_lines(const struct side *side, const struct side *other, size_t at, struct told *ret)
+static int class_sayings(const struct side *side, const struct side *other, size_t at, struct sayings *ret)
 {
 	int r = 0;
 
@@ -176,84 +190,135 @@ static int class_lines(const struct side *side, const struct side *other, size_t
 		struct range_of_rights rights;
 
 		rights_of(side, other, at, fronts, &rights);
-		r = range_lines(&rights, &side->model->classes[at], &side->classes[at], fronts, ret);
+		r = range_sayings(&rights, &side->model->classes[at], &side->classes[at], fronts, ret);
 	}
 	return r;
 }
 
 /* What one of the models says and the other may not. */
-static int side_lines(const struct side *side, const struct side *other, struct told *ret)
+static int side_sayings(const struct side *side, const struct side *other, struct sayings *ret)
 {
+	static const char users[] = "users of this machine", containers[] = "containers";
+	static const struct right everything = { .all = true };
 	int r = 0;
 
 	if (!side->model)
 		return 0;
 	for (size_t i = 0; i < side->model->n_classes && r >= 0; i++)
-		r = class_lines(side, other, i, ret);
+		r = class_sayings(side, other, i, ret);
 	if (r >= 0 && side->model->policy->settings.local_users == LOCAL_USERS_ALL) /* root may in any case */
-		r = lines_add(&ret->lines, strdup("users of this machine -> containers: everything"));
-	lines_sort(&ret->lines);
+		r = add_saying(ret, users, containers, &everything, right_key(&everything));
 	return r;
 }
 
-static int changes_add(struct changes *changes, bool appeared, const char *line)
-{
-	bool deny = line[0] == '!';
-	bool opens = appeared != deny;
-	char *text = strdup(line + deny), **slot;
+/* What a change opens and closes, blocks marked until it is sorted: they come first. */
+struct told {
+	struct lines opens, closes;
+};
 
-	if (!text)
+static int tell(const struct saying *saying, bool appeared, struct told *told)
+{
+	const struct right *right = saying->right;
+	_cleanup_free_ char *what = right ? right_text(right) : strdup("");
+	bool deny = right && right->deny;
+	char *text;
+	int r;
+
+	if (!what)
 		return -ENOMEM;
-	slot = opens ? ARRAY_ADD(changes->opens, changes->n_opens) : ARRAY_ADD(changes->closes, changes->n_closes);
-	if (!slot) {
-		free(text);
+	r = asprintf(&text, "%s%s -> %s%s%s", deny ? "!" : "", saying->one, saying->to, right ? ": " : "", what);
+	if (r < 0)
 		return -ENOMEM;
-	}
-	*slot = text;
-	return 0;
+	return lines_add(appeared != deny ? &told->opens : &told->closes, text);
 }
 
-static int compare_lines(const struct lines *from, const struct lines *to, struct changes *ret)
+/* Where a saying is in a table of 1 << bits places, or a free place for it. */
+static struct saying **find_place(struct saying **table, unsigned bits, const struct saying *saying)
 {
-	size_t i = 0, k = 0;
+	const uint64_t odd = 0x9e3779b97f4a7c15; /* Knuth's multiplicative hashing: the upper bits are mixed best */
+	uint64_t hash = (((uintptr_t)saying->one * odd + (uintptr_t)saying->to) * odd + saying->key) * odd;
+
+	for (size_t at = hash >> (64 - bits);; at = (at + 1) & (((size_t)1 << bits) - 1)) {
+		const struct saying *other = table[at];
+
+		if (!other || (other->one == saying->one && other->to == saying->to && other->key == saying->key))
+			return &table[at];
+	}
+}
+
+static int compare_sayings(const struct sayings *from, const struct sayings *to, struct told *ret)
+{
+	_cleanup_free_ struct saying **table = NULL;
+	unsigned bits = 4;
 	int r = 0;
 
-	while (r >= 0 && (i < from->n || k < to->n)) {
-		int order = i == from->n ? 1 : k == to->n ? -1 : strcmp(from->text[i], to->text[k]);
+	while ((size_t)1 << bits < 2 * from->n)
+		bits++;
+	table = calloc((size_t)1 << bits, sizeof(*table));
+	if (!table)
+		return -ENOMEM;
+	for (size_t i = 0; i < from->n; i++) {
+		struct saying **place = find_place(table, bits, &from->items[i]);
 
-		if (order == 0)
-			i++, k++;
-		else if (order < 0)
-			r = changes_add(ret, false, from->text[i++]);
+		if (*place)
+			from->items[i].known = true;
 		else
-			r = changes_add(ret, true, to->text[k++]);
+			*place = &from->items[i];
 	}
+	for (size_t i = 0; i < to->n && r >= 0; i++) {
+		struct saying *other = *find_place(table, bits, &to->items[i]);
+
+		if (other)
+			other->known = true;
+		else
+			r = tell(&to->items[i], true, ret);
+	}
+	for (size_t i = 0; i < from->n && r >= 0; i++)
+		if (!from->items[i].known)
+			r = tell(&from->items[i], false, ret);
+	return r;
+}
+
+/* Sorts, and takes the marks of blocks away. */
+static void finish(struct lines *lines)
+{
+	lines_sort(lines);
+	for (size_t i = 0; i < lines->n && lines->text[i][0] == '!'; i++)
+		memmove(lines->text[i], lines->text[i] + 1, strlen(lines->text[i]));
+}
+
+static int sides_compare(const struct side *from, const struct side *to, struct told *ret)
+{
+	struct sayings before = { 0 }, after = { 0 };
+	int r = side_sayings(from, to, &before);
+
+	if (r >= 0)
+		r = side_sayings(to, from, &after);
+	if (r >= 0)
+		r = compare_sayings(&before, &after, ret);
+	free(before.items);
+	free(after.items);
+	finish(&ret->opens);
+	finish(&ret->closes);
 	return r;
 }
 
 int model_changes(const struct model *from, const struct model *to, struct changes *ret)
 {
-	struct told before = { 0 }, after = { 0 };
-	struct changes changes = { 0 };
 	struct side sides[2] = { { .model = from }, { .model = to } };
+	struct told told = { 0 };
 	int r = sides_pair(&sides[0], &sides[1]);
 
 	if (r >= 0)
-		r = side_lines(&sides[0], &sides[1], &before);
-	if (r >= 0)
-		r = side_lines(&sides[1], &sides[0], &after);
+		r = sides_compare(&sides[0], &sides[1], &told);
 	side_clear(&sides[0]);
 	side_clear(&sides[1]);
-	changes.too_many = before.too_many || after.too_many;
-	if (r >= 0 && !changes.too_many)
-		r = compare_lines(&before.lines, &after.lines, &changes);
-	lines_clear(&before.lines);
-	lines_clear(&after.lines);
-	if (r < 0) {
-		changes_clear(&changes);
+	if (r < 0 && r != -E2BIG) {
+		lines_clear(&told.opens);
+		lines_clear(&told.closes);
 		return r;
 	}
-	*ret = changes;
+	*ret = (struct changes){ told.opens.text, told.closes.text, told.opens.n, told.closes.n, r == -E2BIG };
 	return 0;
 }
 

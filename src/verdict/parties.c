@@ -238,50 +238,70 @@ static int name_fronts(struct side *side)
 	return 0;
 }
 
-struct named_once {
-	const char *name; /* a party's, as is the mark */
-	bool *twice;
+struct known_name {
+	const char *name; /* a party's: from here on that of all of this name */
+	bool *twice[2]; /* in each model, the mark of the first that has it, or NULL */
 	UT_hash_handle hh;
 };
 
-static int note_name(struct named_once **table, struct named_once *once)
+static int know_name(struct known_name **table, struct known_name *room, int model, const char **name, bool *twice)
 {
-	struct named_once *found;
+	struct known_name *known;
+	size_t length = strlen(*name);
+	unsigned hash;
 
-	HASH_FIND_STR(*table, once->name, found);
-	if (found) {
-		*found->twice = *once->twice = true;
-		return 0;
+	HASH_VALUE(*name, length, hash);
+	HASH_FIND_BYHASHVALUE(hh, *table, *name, length, hash, known);
+	if (!known) {
+		known = room;
+		known->name = *name;
+		HASH_ADD_KEYPTR_BYHASHVALUE(hh, *table, known->name, length, hash, known);
+		if (!known->hh.tbl)
+			return -ENOMEM;
 	}
-	HASH_ADD_KEYPTR(hh, *table, once->name, strlen(once->name), once);
-	return once->hh.tbl ? 0 : -ENOMEM;
+	*name = known->name;
+	if (known->twice[model])
+		*known->twice[model] = *twice = true;
+	else
+		known->twice[model] = twice;
+	return 0;
 }
 
-/* What one of two parties of one name may open says nothing alone. */
-static int find_namesakes(struct party *parties, size_t n)
+static int marks_init(struct party *party)
 {
-	_cleanup_free_ struct named_once *all = NULL;
-	struct named_once *table = NULL;
-	size_t n_names = 0, at = 0;
-	int r = 0;
+	party->twice = calloc(party->n_names + 1, sizeof(bool));
+	party->shared = calloc(party->n_names + 1, sizeof(bool));
+	party->own = calloc(party->n_names + 1, sizeof(*party->own));
+	return party->twice && party->shared && party->own ? 0 : -ENOMEM;
+}
+
+static size_t count_names(const struct party *parties, size_t n)
+{
+	size_t n_names = 0;
 
 	for (size_t i = 0; i < n; i++)
 		n_names += parties[i].n_names;
-	all = calloc(n_names + 1, sizeof(*all));
-	for (size_t i = 0; i < n && all && r >= 0; i++) {
-		struct party *party = &parties[i];
+	return n_names;
+}
 
-		party->twice = calloc(party->n_names + 1, sizeof(bool));
-		party->shared = calloc(party->n_names + 1, sizeof(bool));
-		party->own = calloc(party->n_names + 1, sizeof(*party->own));
-		r = party->twice && party->shared && party->own ? 0 : -ENOMEM;
-		for (size_t k = 0; k < party->n_names && r >= 0; k++, at++) {
-			all[at] = (struct named_once){ .name = party->names[k], .twice = &party->twice[k] };
-			r = note_name(&table, &all[at]);
+/* What one of two parties of one name may open says nothing alone. And one name is one pointer, in both models. */
+static int find_namesakes(struct party *const parties[2], const size_t n[2])
+{
+	size_t n_names = count_names(parties[0], n[0]) + count_names(parties[1], n[1]), at = 0;
+	_cleanup_free_ struct known_name *all = calloc(n_names + 1, sizeof(*all));
+	struct known_name *table = NULL;
+	int r = all ? 0 : -ENOMEM;
+
+	for (int model = 0; model < 2; model++)
+		for (size_t i = 0; i < n[model] && r >= 0; i++) {
+			struct party *party = &parties[model][i];
+
+			r = marks_init(party);
+			for (size_t k = 0; k < party->n_names && r >= 0; k++)
+				r = know_name(&table, &all[at++], model, &party->names[k], &party->twice[k]);
 		}
-	}
 	HASH_CLEAR(hh, table);
-	return all ? r : -ENOMEM;
+	return r;
 }
 
 static void mark_shared(struct party *one, struct party *other)
@@ -308,7 +328,7 @@ static void find_own(struct party *parties, size_t n)
 
 static int pair_names(struct party *from, size_t n_from, struct party *to, size_t n_to)
 {
-	if (find_namesakes(from, n_from) < 0 || find_namesakes(to, n_to) < 0)
+	if (find_namesakes((struct party *[]){ from, to }, (size_t[]){ n_from, n_to }) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < n_from; i++)
 		if (from[i].twin)

@@ -13,7 +13,7 @@ struct party {
 	struct party *twin; /* in the other model, of the same number or with the same in it, or NULL */
 	bool told; /* a class: something may have to be told of it, or of its twin; else it has no names here */
 	bool named, loud; /* it has its names; others are in it than in its twin */
-	const char **names; /* of who is in it: the inventory's, or the side's */
+	const char **names; /* of who is in it: the inventory's, or a side's; of two models one name is one pointer */
 	size_t n_names;
 	bool *twice; /* of each name: another party of this model has it too */
 	bool *shared; /* of each name: the twin has it too, and nobody else */
