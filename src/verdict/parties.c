@@ -26,7 +26,52 @@ void side_clear(struct side *side)
 		return;
 	parties_free(side->classes, side->model->n_classes);
 	parties_free(side->fronts, side->model->n_fronts);
+	free(side->members.items);
+	free(side->members.first);
+	free(side->members.others);
+	free(side->members.publishing);
 	lines_clear(&side->made);
+}
+
+static int add_location(const struct location ***list, size_t *n, const struct location *location)
+{
+	const struct location **slot = ARRAY_ADD(*list, *n);
+
+	if (!slot)
+		return -ENOMEM;
+	*slot = location;
+	return 0;
+}
+
+/* Locations are many and large: they are gone through once. */
+static int members_find(const struct model *model, struct members *ret)
+{
+	_cleanup_free_ const struct container **all = calloc(model->n_locations + 1, sizeof(struct container *));
+	_cleanup_free_ uint32_t *classes = calloc(model->n_locations + 1, sizeof(*classes));
+	size_t n = 0;
+
+	ret->items = calloc(model->n_locations + 1, sizeof(struct container *));
+	ret->first = calloc(model->n_classes + 2, sizeof(*ret->first));
+	if (!all || !classes || !ret->items || !ret->first)
+		return -ENOMEM;
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+
+		if (location->n_published && add_location(&ret->publishing, &ret->n_publishing, location) < 0)
+			return -ENOMEM;
+		if (!location->container && add_location(&ret->others, &ret->n_others, location) < 0)
+			return -ENOMEM;
+		if (!location->container)
+			continue;
+		ret->first[location->class + 2]++;
+		all[n] = location->container;
+		classes[n++] = location->class;
+	}
+	for (size_t i = 1; i < model->n_classes + 2; i++)
+		ret->first[i] += ret->first[i - 1];
+	for (size_t i = 0; i < n; i++)
+		ret->items[ret->first[classes[i] + 1]++] = all[i];
+	return 0;
 }
 
 static int side_init(struct side *side)
@@ -43,7 +88,7 @@ static int side_init(struct side *side)
 		side->classes[i].number = model->classes[i].number;
 	for (size_t i = 0; i < model->n_fronts; i++)
 		side->fronts[i].number = model->fronts[i].number;
-	return 0;
+	return members_find(model, &side->members);
 }
 
 static int number_compare(const void *a, const void *b)
@@ -184,31 +229,38 @@ static void sort_names(struct party *party)
 	party->n_names = kept + 1;
 }
 
+static int name_members(struct party *party, const struct members *members, size_t class)
+{
+	for (size_t i = members->first[class]; i < members->first[class + 1]; i++) {
+		if (i > members->first[class] && members->items[i] == members->items[i - 1])
+			continue;
+		if (add_name(party, members->items[i]->name) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* The names of what is in each class of which something may have to be told, where it has none yet. */
 static int name_classes(struct side *side)
 {
-	const struct model *model = side->model;
-	const struct location *last = NULL;
+	const struct members *members = &side->members;
+	size_t n = side->model->n_classes;
 
-	for (size_t i = 0; i < model->n_locations; i++) {
-		const struct location *location = &model->locations[i];
-		struct party *party = &side->classes[location->class];
-		int r;
+	for (size_t i = 0; i < members->n_others; i++) {
+		struct party *party = &side->classes[members->others[i]->class];
 
-		if (!party->told || party->named ||
-		    (last && location->container && location->container == last->container &&
-		     location->class == last->class))
-			continue;
-		r = location->container ? add_name(party, location->container->name) :
-					  add_made(side, party, location_label(location));
-		if (r < 0)
-			return r;
-		last = location;
+		if (party->told && !party->named && add_made(side, party, location_label(members->others[i])) < 0)
+			return -ENOMEM;
 	}
-	for (size_t i = 0; i < model->n_classes; i++) {
-		if (side->classes[i].told && !side->classes[i].named)
-			sort_names(&side->classes[i]);
-		side->classes[i].named = side->classes[i].told;
+	for (size_t i = 0; i < n; i++) {
+		struct party *party = &side->classes[i];
+
+		if (!party->told || party->named)
+			continue;
+		if (name_members(party, members, i) < 0)
+			return -ENOMEM;
+		sort_names(party);
+		party->named = true;
 	}
 	return 0;
 }
@@ -218,8 +270,8 @@ static int name_fronts(struct side *side)
 {
 	const struct model *model = side->model;
 
-	for (size_t i = 0; i < model->n_locations; i++) {
-		const struct location *location = &model->locations[i];
+	for (size_t i = 0; i < side->members.n_publishing; i++) {
+		const struct location *location = side->members.publishing[i];
 
 		for (size_t k = 0; k < location->n_published; k++) {
 			const struct published_port *published = &model->published[location->first_published + k];
@@ -351,42 +403,6 @@ static void tell(struct party *party)
 		party->twin->told = true;
 }
 
-/* Containers by class, in the order of their endpoints, once for each address. */
-struct members {
-	const struct container **items;
-	size_t *first; /* of each class: where its own begin; and one more, the end */
-	bool *other; /* of each class: something else is in it too, as in few of them */
-};
-
-static void members_clear(struct members *members)
-{
-	free(members->items);
-	free(members->first);
-	free(members->other);
-}
-#define _cleanup_members_ _cleanup_(members_clear)
-
-static int members_find(const struct model *model, struct members *ret)
-{
-	ret->items = calloc(model->n_locations + 1, sizeof(struct container *));
-	ret->first = calloc(model->n_classes + 2, sizeof(*ret->first));
-	ret->other = calloc(model->n_classes + 1, sizeof(*ret->other));
-	if (!ret->items || !ret->first || !ret->other)
-		return -ENOMEM;
-	for (size_t i = 0; i < model->n_locations; i++) {
-		const struct location *location = &model->locations[i];
-
-		ret->first[location->class + 2] += location->container != NULL;
-		ret->other[location->class] |= !location->container;
-	}
-	for (size_t i = 1; i < model->n_classes + 2; i++)
-		ret->first[i] += ret->first[i - 1];
-	for (size_t i = 0; i < model->n_locations; i++)
-		if (model->locations[i].container)
-			ret->items[ret->first[model->locations[i].class + 1]++] = model->locations[i].container;
-	return 0;
-}
-
 static bool same_members(const struct members *a, size_t i, const struct members *b, size_t k)
 {
 	size_t n = a->first[i + 1] - a->first[i];
@@ -423,8 +439,9 @@ static int single_compare(const void *one, const void *other)
 	return a->key < b->key ? -1 : a->key > b->key;
 }
 
-static size_t singles_find(const struct side *side, const struct members *members, struct single *ret)
+static size_t singles_find(const struct side *side, struct single *ret)
 {
+	const struct members *members = &side->members;
 	size_t n = 0;
 
 	for (size_t i = 0; i < side->model->n_classes; i++) {
@@ -445,8 +462,7 @@ static size_t singles_find(const struct side *side, const struct members *member
  * Those in whom the same are, whatever number they have: a new number says that they may open something else to somebody,
  * which is most often one or two of all the others.
  */
-static int find_twins_by_members(struct side *from, const struct members *before, struct side *to,
-				 const struct members *after)
+static int find_twins_by_members(struct side *from, struct side *to)
 {
 	_cleanup_free_ struct single *left = calloc(from->model->n_classes + 1, sizeof(*left));
 	_cleanup_free_ struct single *right = calloc(to->model->n_classes + 1, sizeof(*right));
@@ -454,8 +470,8 @@ static int find_twins_by_members(struct side *from, const struct members *before
 
 	if (!left || !right)
 		return -ENOMEM;
-	n_left = singles_find(from, before, left);
-	n_right = singles_find(to, after, right);
+	n_left = singles_find(from, left);
+	n_right = singles_find(to, right);
 	for (size_t i = 0; i < n_left; i++) {
 		while (k < n_right && single_compare(&right[k], &left[i]) < 0)
 			k++;
@@ -464,7 +480,7 @@ static int find_twins_by_members(struct side *from, const struct members *before
 
 			if (one->twin || other->twin ||
 			    !(one->named ? same_names(one, other) :
-					   same_members(before, left[i].class, after, right[m].class)))
+					   same_members(&from->members, left[i].class, &to->members, right[m].class)))
 				continue;
 			one->twin = other;
 			other->twin = one;
@@ -473,23 +489,21 @@ static int find_twins_by_members(struct side *from, const struct members *before
 	return 0;
 }
 
-static void tell_others(struct side *side, const struct members *members)
+static void tell_others(struct side *side)
 {
-	for (size_t i = 0; i < side->model->n_classes; i++)
-		if (members->other[i])
-			tell(&side->classes[i]);
+	for (size_t i = 0; i < side->members.n_others; i++)
+		tell(&side->classes[side->members.others[i]->class]);
 }
 
 /* Where somebody came or went. */
-static void tell_loud(struct side *side, const struct members *members, const struct side *other,
-		      const struct members *others)
+static void tell_loud(struct side *side, const struct side *other)
 {
 	for (size_t i = 0; i < side->model->n_classes; i++) {
 		struct party *party = &side->classes[i], *twin = party->twin;
 
-		party->loud = !twin ||
-			      (party->named ? !same_names(party, twin) :
-					      !same_members(members, i, others, (size_t)(twin - other->classes)));
+		party->loud = !twin || (party->named ? !same_names(party, twin) :
+						       !same_members(&side->members, i, &other->members,
+								     (size_t)(twin - other->classes)));
 		if (party->loud)
 			tell(party);
 	}
@@ -535,15 +549,19 @@ static void tell_neighbours(struct side *side)
 }
 
 /* Of a container with two places what the one opens says nothing alone. (Two of one name may have more said than is.) */
-static void note_told(const struct side *side, const struct members *members, bool *told)
+static void note_told(const struct side *side, bool *told)
 {
+	const struct members *members = &side->members;
+
 	for (size_t i = 0; i < side->model->n_classes; i++)
 		for (size_t k = members->first[i]; side->classes[i].told && k < members->first[i + 1]; k++)
 			told[members->items[k] - side->model->inventory->containers] = true;
 }
 
-static void tell_other_places(struct side *side, const struct members *members, const bool *told)
+static void tell_other_places(struct side *side, const bool *told)
 {
+	const struct members *members = &side->members;
+
 	for (size_t i = 0; i < side->model->n_classes; i++)
 		for (size_t k = members->first[i]; k < members->first[i + 1]; k++)
 			if (told[members->items[k] - side->model->inventory->containers]) {
@@ -558,29 +576,28 @@ static void tell_other_places(struct side *side, const struct members *members, 
  */
 static int tell_some(struct side *from, struct side *to)
 {
-	_cleanup_members_ struct members before = { 0 }, after = { 0 };
 	_cleanup_free_ bool *told = calloc(from->model->inventory->n_containers + 1, sizeof(bool));
 
-	if (!told || members_find(from->model, &before) < 0 || members_find(to->model, &after) < 0)
+	if (!told)
 		return -ENOMEM;
-	tell_others(from, &before);
-	tell_others(to, &after);
+	tell_others(from);
+	tell_others(to);
 	if (name_classes(from) < 0 || name_classes(to) < 0)
 		return -ENOMEM;
-	if (find_twins_by_members(from, &before, to, &after) < 0)
+	if (find_twins_by_members(from, to) < 0)
 		return -ENOMEM;
 	for (int fronts = 0; fronts < 2; fronts++) {
 		tell_changed_rights(from, to, fronts);
 		tell_changed_rights(to, from, fronts);
 	}
-	tell_loud(from, &before, to, &after);
-	tell_loud(to, &after, from, &before);
+	tell_loud(from, to);
+	tell_loud(to, from);
 	tell_neighbours(from);
 	tell_neighbours(to);
-	note_told(from, &before, told);
-	note_told(to, &after, told);
-	tell_other_places(from, &before, told);
-	tell_other_places(to, &after, told);
+	note_told(from, told);
+	note_told(to, told);
+	tell_other_places(from, told);
+	tell_other_places(to, told);
 	return 0;
 }
 

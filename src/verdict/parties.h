@@ -21,9 +21,20 @@ struct party {
 	size_t n_own;
 };
 
+/* Who is where, without what else there is to a location. */
+struct members {
+	const struct container **items; /* by class, in the order of their endpoints, once for each address */
+	size_t *first; /* of each class: where its own begin; and one more, the end */
+	const struct location **others; /* what is no container's */
+	size_t n_others;
+	const struct location **publishing; /* have published ports */
+	size_t n_publishing;
+};
+
 /* One of the two models; NULL: nothing. */
 struct side {
 	const struct model *model;
+	struct members members;
 	struct party *classes, *fronts;
 	struct lines made; /* names that had to be made */
 };
