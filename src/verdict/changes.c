@@ -216,7 +216,7 @@ struct told {
 	struct lines opens, closes;
 };
 
-static int tell(const struct saying *saying, bool appeared, struct told *told)
+static int saying_tell(const struct saying *saying, bool appeared, struct told *told)
 {
 	const struct right *right = saying->right;
 	_cleanup_free_ char *what = right ? right_text(right) : strdup("");
@@ -271,11 +271,11 @@ static int compare_sayings(const struct sayings *from, const struct sayings *to,
 		if (other)
 			other->known = true;
 		else
-			r = tell(&to->items[i], true, ret);
+			r = saying_tell(&to->items[i], true, ret);
 	}
 	for (size_t i = 0; i < from->n && r >= 0; i++)
 		if (!from->items[i].known)
-			r = tell(&from->items[i], false, ret);
+			r = saying_tell(&from->items[i], false, ret);
 	return r;
 }
 

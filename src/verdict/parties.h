@@ -64,4 +64,9 @@ size_t rights_end(const struct right *rights, size_t n, size_t first);
  */
 bool rights_are_the_same(const struct range_of_rights *range, size_t first, size_t end);
 
+/* Steps of sides_pair(): of which classes something may have to be told, where both models are of one inventory. -ENOMEM. */
+int sides_tell(struct side *from, struct side *to);
+/* The names of what is in each class of which something may have to be told, where it has none yet. -ENOMEM. */
+int side_name_classes(struct side *side);
+
 #endif
