@@ -123,23 +123,44 @@ static bool may_more(const struct member *member)
 	       member->policies & ~(unsigned)(POLICY_DISABLED | POLICY_QUARANTINE);
 }
 
-/* The --internal network that everything an entry stands for is in, or NULL. */
-static const struct network *internal_of(const struct model *model, const struct member *member)
-{
-	const struct network *network = NULL;
+/* Where there is what an entry of the policy stands for. */
+struct whereabouts {
+	bool any;
+	bool outside; /* some of it is in no --internal network */
+	const struct network *internal; /* or NULL */
+};
 
+/* Of each entry, in their order; the caller's to free. NULL without memory. */
+static struct whereabouts *whereabouts_find(const struct model *model)
+{
+	const struct member *entries = model->policy->members;
+	struct whereabouts *all = calloc(model->policy->n_members + 1, sizeof(*all));
+
+	for (size_t i = 0; all && i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+		struct whereabouts *where;
+
+		if (!location->entry || location->labelled)
+			continue;
+		where = &all[location->entry - entries];
+		where->any = true;
+		if (location->network && location->network->internal)
+			where->internal = location->network;
+		else
+			where->outside = true;
+	}
+	return all;
+}
+
+/* The --internal network that everything an entry stands for is in, or NULL. */
+static const struct network *internal_of(const struct model *model, const struct member *member,
+					 const struct whereabouts *where)
+{
 	for (size_t i = 0; member->kind == MEMBER_NETWORK && i < model->inventory->n_networks; i++)
 		if (model->inventory->networks[i].internal &&
 		    strcmp(model->inventory->networks[i].name, member->name) == 0)
 			return &model->inventory->networks[i];
-	for (size_t i = 0; member->kind == MEMBER_CONTAINER && i < model->n_locations; i++) {
-		if (model->locations[i].entry != member)
-			continue;
-		if (!model->locations[i].network->internal)
-			return NULL;
-		network = model->locations[i].network;
-	}
-	return network;
+	return member->kind == MEMBER_CONTAINER && !where->outside ? where->internal : NULL;
 }
 
 /* A member named in a grant is all in --internal networks: groups, tags and zones may have others. */
@@ -174,12 +195,27 @@ static const struct network *internal_in_clause(const struct model *model, const
 	return network;
 }
 
+static bool has_internal(const struct inventory *inventory)
+{
+	for (size_t i = 0; i < inventory->n_networks; i++)
+		if (inventory->networks[i].internal)
+			return true;
+	return false;
+}
+
 /* --internal means its members and this machine, nothing else: a grant would be a promise that cannot be kept. */
 static int check_internal(const struct model *model, struct error *error)
 {
+	_cleanup_free_ struct whereabouts *where = NULL;
+
+	if (!has_internal(model->inventory))
+		return 0;
+	where = whereabouts_find(model);
+	if (!where)
+		return error_memory(error);
 	for (size_t i = 0; i < model->policy->n_members; i++) {
 		const struct member *member = &model->policy->members[i];
-		const struct network *network = may_more(member) ? internal_of(model, member) : NULL;
+		const struct network *network = may_more(member) ? internal_of(model, member, &where[i]) : NULL;
 
 		if (network)
 			return error_set(
@@ -254,12 +290,12 @@ void review_failing_tests(const struct daemon *daemon, json_t *notes)
 /* A policy whose entries mean nothing yet is legal; say so, since a slip of the pen looks the same. */
 void review_absent(const struct model *model, json_t *notes)
 {
-	for (size_t i = 0; i < model->policy->n_members; i++) {
-		const struct member *member = &model->policy->members[i];
-		bool there = member->kind == MEMBER_RULE;
+	_cleanup_free_ struct whereabouts *where = whereabouts_find(model);
 
-		for (size_t k = 0; k < model->n_locations && !there; k++)
-			there = model->locations[k].entry == member;
+	for (size_t i = 0; where && i < model->policy->n_members; i++) {
+		const struct member *member = &model->policy->members[i];
+		bool there = member->kind == MEMBER_RULE || where[i].any;
+
 		for (size_t k = 0; k < model->inventory->n_networks && !there; k++)
 			there = member->kind == MEMBER_NETWORK &&
 				strcmp(model->inventory->networks[k].name, member->name) == 0;

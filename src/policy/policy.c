@@ -339,16 +339,17 @@ static bool member_says_less(const struct member *from, const struct member *to)
 	return entry_equal(schema_member_keys(from->kind), from, &rest);
 }
 
-/* Each of `some` is one of `all`. */
+/* Each of `some` is one of `all`: most often the one behind the last, as what both have is in the same order. */
 static bool grants_in(const struct grant *some, size_t n_some, const struct grant *all, size_t n_all)
 {
-	for (size_t i = 0; i < n_some; i++) {
-		bool found = false;
+	for (size_t i = 0, next = 0; i < n_some; i++) {
+		size_t k = 0;
 
-		for (size_t k = 0; k < n_all && !found; k++)
-			found = entry_equal(&schema_grant_keys, &some[i], &all[k]);
-		if (!found)
+		while (k < n_all && !entry_equal(&schema_grant_keys, &some[i], &all[(next + k) % n_all]))
+			k++;
+		if (k == n_all)
 			return false;
+		next += k + 1;
 	}
 	return true;
 }
@@ -361,9 +362,11 @@ bool policy_only_tightens(const struct policy *from, const struct policy *to)
 	    !grants_in(from->block, from->n_block, to->block, to->n_block) || from->n_members != to->n_members)
 		return false;
 	for (size_t i = 0; i < to->n_members; i++) {
-		const struct member *before = policy_member(from, to->members[i].kind, to->members[i].name);
+		const struct member *now = &to->members[i], *before = &from->members[i];
 
-		if (!before || !member_says_less(before, &to->members[i]))
+		if (before->kind != now->kind || strcmp(before->name, now->name) != 0)
+			before = policy_member(from, now->kind, now->name);
+		if (!before || !member_says_less(before, now))
 			return false;
 	}
 	return true;
