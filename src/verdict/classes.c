@@ -207,6 +207,7 @@ struct like {
 
 struct classing {
 	struct model *model;
+	const struct member **alike; /* for each entry of the policy the first that says the same of a container */
 	struct class_book *book;
 	struct known *known;
 	struct like *likes;
@@ -266,13 +267,15 @@ static bool is_like(const struct like *a, const struct like *b)
 static int class_of_like(struct classing *classing, struct location *location)
 {
 	const struct inventory *inventory = classing->model->inventory;
-	const struct like **last = &classing->last[location->network ? location->network - inventory->networks :
-								       inventory->n_networks];
+	const struct like **last =
+		&classing->last[location->network ? location->network - inventory->networks : inventory->n_networks];
 	struct like key = { 0 }, *like;
 	int r;
 
 	key.key.network = location->network;
 	key.key.entry = location->entry;
+	if (location->container && location->entry && !location->labelled)
+		key.key.entry = classing->alike[location->entry - classing->model->policy->members];
 	key.key.labelled = location->labelled;
 	key.key.zones = location->zones;
 	key.key.resolver = location->resolver;
@@ -301,15 +304,62 @@ static int class_of_like(struct classing *classing, struct location *location)
 	return 0;
 }
 
+static int words_compare(char *const *a, size_t n_a, char *const *b, size_t n_b)
+{
+	int order = n_a < n_b ? -1 : n_a > n_b;
+
+	for (size_t i = 0; i < n_a && order == 0; i++)
+		order = strcmp(a[i], b[i]);
+	return order;
+}
+
+/* By what makes the class of a container that no clause names; see class_describe(). */
+static int entry_compare(const void *one, const void *other)
+{
+	const struct member *a = *(const struct member *const *)one, *b = *(const struct member *const *)other;
+	int order = (a->kind > b->kind) - (a->kind < b->kind);
+
+	if (order == 0)
+		order = (a->policies > b->policies) - (a->policies < b->policies);
+	if (order == 0)
+		order = a->has_groups - b->has_groups;
+	if (order == 0)
+		order = words_compare(a->groups, a->n_groups, b->groups, b->n_groups);
+	return order ? order : words_compare(a->tags, a->n_tags, b->tags, b->n_tags);
+}
+
+/* The caller's to free; NULL without memory. */
+static const struct member **entries_alike(const struct policy *policy)
+{
+	const struct member **alike = calloc(policy->n_members + 1, sizeof(*alike));
+	_cleanup_free_ const struct member **sorted = calloc(policy->n_members + 1, sizeof(*sorted));
+	const struct member *first = NULL;
+
+	if (!alike || !sorted) {
+		free(alike);
+		return NULL;
+	}
+	for (size_t i = 0; i < policy->n_members; i++)
+		sorted[i] = &policy->members[i];
+	if (policy->n_members)
+		qsort(sorted, policy->n_members, sizeof(*sorted), entry_compare);
+	for (size_t i = 0; i < policy->n_members; i++) {
+		if (!first || entry_compare(&first, &sorted[i]) != 0)
+			first = sorted[i];
+		alike[sorted[i] - policy->members] = first;
+	}
+	return alike;
+}
+
 int classes_fill(struct model *model, struct class_book *book)
 {
-	struct classing classing = { .model = model, .book = book };
+	_cleanup_free_ const struct member **alike = entries_alike(model->policy);
 	_cleanup_free_ const struct like **last = calloc(model->inventory->n_networks + 1, sizeof(*last));
+	struct classing classing = { .model = model, .alike = alike, .book = book, .last = last };
 	struct known *known, *next_known;
 	struct like *like, *next_like;
-	int r = last ? 0 : -ENOMEM;
+	int r = alike && last ? 0 : -ENOMEM;
 
-	classing.last = last;
 	for (size_t i = 0; i < model->n_locations && r >= 0; i++) {
 		struct location *location = &model->locations[i];
 

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "kernel/nft.h"
+#include "../unit/classed.h"
 #include "property.h"
 #include "ruleset/compile.h"
 
@@ -80,6 +81,10 @@ int force_change(struct force *force, const struct inventory *inventory, struct 
 
 	if (r >= 0)
 		r = model_new(policy, inventory, next.book, time(NULL), &next.model, error);
+	if (r >= 0 && misclassed(next.model)) {
+		fprintf(stderr, "a place is of a class that is another's\n");
+		exit(1);
+	}
 	if (r >= 0)
 		r = ruleset_compile(next.model, &options, &next.ruleset, error);
 	if (r >= 0) {

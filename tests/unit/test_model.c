@@ -192,6 +192,44 @@ static void test_classes(void **state)
 	world_free(&world);
 }
 
+/* An entry for each container: those that say the same make one class, whatever else they say. */
+static void test_alike_entries(void **state)
+{
+	static const char *const policies[] = { "[wan]", "[wan, lan]", "[quarantine]" };
+	static const char *const groups[] = { "", ", groups: []", ", groups: [a]", ", groups: [a, b]",
+					      ", groups: [c]" };
+	static const char *const tags[] = { "", ", tags: [x]", ", tags: [y]" };
+	static char machine_text[65536], yaml[65536];
+	size_t n = ELEMENTSOF(policies) * ELEMENTSOF(groups) * ELEMENTSOF(tags);
+	struct world world;
+
+	snprintf(machine_text, sizeof(machine_text),
+		 "interface eth0 192.168.1.5/24\nbridge br-m 172.30.0.1/16\n"
+		 "network media br-m 172.30.0.0/16\n");
+	snprintf(yaml, sizeof(yaml),
+		 "groups: [{name: a}, {name: b}, {name: c}]\nnetworks: [{name: media, groups: [b]}]\n"
+		 "allow: [{from: 'tag:x', to: lan}, {from: 'group:c', to: lan}, {from: 'container:c3', to: upstream}]\n"
+		 "block: [{from: 'container:proj/app', to: internet}]\ncontainers:\n");
+	for (size_t i = 0; i < 2 * n; i++) { /* each twice */
+		snprintf(machine_text + strlen(machine_text), sizeof(machine_text) - strlen(machine_text),
+			 "container c%zu media 172.30.%zu.%zu%s\n", i, i / 200, i % 200 + 2,
+			 i == 4 ? " service=proj/app" : "");
+		snprintf(yaml + strlen(yaml), sizeof(yaml) - strlen(yaml),
+			 "- {name: c%zu, policies: %s%s%s, comment: number %zu}\n", i, policies[i % 3],
+			 groups[i / 3 % 5], tags[i / 15 % 3], i);
+	}
+	world = world_new(machine_text, yaml, NULL, NOW);
+	for (size_t i = 0; i < 2 * n; i++)
+		for (size_t k = 0; k < i; k++) {
+			bool named = i == 3 || k == 3 || i == 4 || k == 4;
+			bool tagged[] = { i / 15 % 3 == 1, k / 15 % 3 == 1 }; /* of y nobody speaks */
+			bool alike = !named && i % 15 == k % 15 && tagged[0] == tagged[1];
+
+			assert_int_equal(world.model->locations[i].class == world.model->locations[k].class, alike);
+		}
+	world_free(&world);
+}
+
 /* Rights may not change when the engine tells of the ports that were known: the first packet counts. */
 static void test_ports_before_start(void **state)
 {
@@ -391,11 +429,17 @@ static void test_nat_ports(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roles),	  cmocka_unit_test(test_locations),
-		cmocka_unit_test(test_numbers),	  cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_ambiguous), cmocka_unit_test(test_ports_before_start),
-		cmocka_unit_test(test_changes),	  cmocka_unit_test(test_changes_of_all),
-		cmocka_unit_test(test_nat_ports), cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_roles),
+		cmocka_unit_test(test_locations),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_alike_entries),
+		cmocka_unit_test(test_ambiguous),
+		cmocka_unit_test(test_ports_before_start),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_changes_of_all),
+		cmocka_unit_test(test_nat_ports),
+		cmocka_unit_test(test_tests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "classed.h"
 
 #define WORDS_MAX 256
 #define LINE_MAX_ 8192
@@ -302,6 +303,7 @@ struct world world_new(const char *machine, const char *yaml, struct class_book 
 	if (policy_parse(yaml, strlen(yaml), "policy", &world.policy, &error) < 0 ||
 	    model_new(world.policy, world.inventory, book ? book : own, now, &world.model, &error) < 0)
 		NEED(false, error.text);
+	NEED(!misclassed(world.model), "a class that is another's");
 	return world;
 }
 

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "classed.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static bool any_fits(const struct model *model, const struct selector *selectors, size_t n,
+		     const struct location *location, bool block)
+{
+	for (size_t i = 0; i < n; i++)
+		if (selector_fits(model, &selectors[i], location, block))
+			return true;
+	return false;
+}
+
+static bool same_sides(const struct model *model, const struct class *class, const struct location *location)
+{
+	for (size_t i = 0; i < model->n_clauses; i++) {
+		const struct clause *clause = &model->clauses[i];
+		bool publish = clause->kind == CAUSE_PUBLISH, block = clause->kind == CAUSE_BLOCK;
+		bool from = publish ? any_fits(model, clause->publish->to, clause->publish->n_to, location, false) :
+				      any_fits(model, &clause->grant->from, 1, location, block);
+		bool to = !publish && any_fits(model, &clause->grant->to, 1, location, block);
+
+		if (class->selected[i] != ((from ? CLAUSE_FROM : 0) | (to ? CLAUSE_TO : 0)))
+			return false;
+	}
+	return true;
+}
+
+static bool same_groups(const struct model *model, const struct class *class, const struct location *location)
+{
+	const char **groups = NULL;
+	size_t n = 0;
+	bool same = location_groups(model, location, &groups, &n) >= 0 && n == class->n_groups;
+
+	for (size_t i = 0; same && i < n; i++)
+		same = strcmp(groups[i], class->groups[i]) == 0;
+	free(groups);
+	return same;
+}
+
+const struct location *misclassed(const struct model *model)
+{
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+		const struct class *class = &model->classes[location->class];
+
+		if (class->policies != location_policies(model, location) || class->zones != location->zones ||
+		    class->resolver != location->resolver || class->container != (location->network != NULL) ||
+		    class->internal != (location->network && location->network->internal) ||
+		    strcmp(class->network, location->network ? location->network->bridge : "") != 0 ||
+		    !same_groups(model, class, location) || !same_sides(model, class, location))
+			return location;
+	}
+	return NULL;
+}
