@@ -10,20 +10,21 @@ from document import Table
 
 TEXT = """
 A real sprd under the played Docker of the lab, which lists so many containers, a hundredth of the members being ranges behind a
-LAN interface; networks of at most a thousand. Each change is a call on the control socket, from the request to the answer, by
-turns made and taken back, a tenth of a second apart. sprd's state is in memory, so that the disk's syncs are not in it; all else
-is: the model before and after, the sentence of what changes, the revision, the transaction, reading back what the kernel then
-holds. "Processor" is what sprd's own thread ran for it, which other programs on the machine do not disturb. What of it model, ruleset and transaction cost is
-in the section "What a change costs". A container that starts or stops is from Docker's word to the kernel, as in the section on
-containers. The daemon takes at most 65,536 containers and 16,384 ranges.
+LAN interface; networks of at most a thousand. The policy says what the containers of a network may, or has an entry for each
+container. Each change is a call on the control socket, from the request to the answer, by turns made and taken back, a tenth of a
+second apart. sprd's state is in memory, so that the disk's syncs are not in it; all else is: the model before and after, the
+sentence of what changes, the revision, the transaction, reading back what the kernel then holds. "Processor" is what sprd's own
+thread ran for it, which other programs on the machine do not disturb. What of it model, ruleset and transaction cost is in the
+section "What a change costs". A container that starts or stops is from Docker's word to the kernel, as in the section on containers.
+The daemon takes at most 65,536 containers and 16,384 ranges.
 
 The first start is with an empty kernel, until the last container's rights are in it: what the played Docker takes to list its
 containers is in that, and beside it what sprd's own thread ran. The second finds its rules in the kernel, and ends when it says
 that it is ready; whether the last container had its rights then is said too."""
 
-# members, networks, times
-SIZES = [(10, 2, 40), (1000, 5, 30), (10000, 10, 10)]
-LONG = [(60000, 60, 2)]
+# members, networks, an entry for each, times
+SIZES = [(10, 2, False, 40), (1000, 5, False, 30), (1000, 5, True, 30), (10000, 10, False, 10)]
+LONG = [(10000, 10, True, 10), (60000, 60, False, 2)]
 READY = 0.01  # seconds between two looks
 APART = 0.1  # seconds between two changes: what one leaves to be done after its answer is not the next one's
 
@@ -145,11 +146,16 @@ def starts(machine):
     return cells + [f"{machine.status_of_process(name) / 1024:.0f}" for name in ("VmRSS", "VmHWM")]
 
 
+def title(size):
+    members, networks, entries, _ = size
+    return f"{members:,} members, {networks} networks{', an entry for each' if entries else ''}"
+
+
 def run(options, size):
     """{what: cells} of a size."""
-    members, networks, times = size
-    options.say(f"  {members} members, {networks} networks")
-    with live.standing(options, towns.Town(members, networks, 1, six=True)) as machine:
+    members, networks, entries, times = size
+    options.say(f"  {title(size)}")
+    with live.standing(options, towns.Town(members, networks, 1, six=True, entries=entries)) as machine:
         machine.up(live.GRANT_OPEN)
         found = {"start": starts(machine)}
         for what in CHANGES:
@@ -171,7 +177,7 @@ NAMES = {
 def measure(options, sizes=None):
     if os.geteuid() != 0:
         raise SystemExit("bench/run: needs root")
-    found = {f"{size[0]:,} members, {size[1]} networks": run(options, size) for size in sizes or (SIZES + (LONG if options.long else []))}
+    found = {title(size): run(options, size) for size in sizes or (SIZES + (LONG if options.long else []))}
     tables = [Table("Start", ["size", "empty kernel, s", "of it processor", "rules are there, s", "of it processor", "rights away meanwhile",
                               "MB resident", "MB at most"], [[size, *rows["start"]] for size, rows in found.items()])]
     for what, title in NAMES.items():

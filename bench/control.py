@@ -17,9 +17,10 @@ model, ruleset, difference, one transaction. Every other change takes the one be
 of the policy is not in it, nor is what the API does. Times are of this machine, the columns behind p50 and p99 their parts on
 average."""
 
-# members, networks, published, times
-SIZES = [(10, 2, 1, 100), (1000, 5, 1, 100), (1000, 5, 1000, 50), (10000, 5, 1, 40), (10000, 500, 1, 40), (100000, 5, 1, 10)]
-LONG = [(10000, 5, 10000, 40), (100000, 500, 1, 20)]
+# members, networks, published, an entry for each, times
+SIZES = [(10, 2, 1, False, 100), (1000, 5, 1, False, 100), (1000, 5, 1000, False, 50), (1000, 5, 1, True, 50), (10000, 5, 1, False, 40),
+         (10000, 500, 1, False, 40), (10000, 5, 1, True, 40), (100000, 5, 1, False, 10)]
+LONG = [(10000, 5, 10000, False, 40), (100000, 500, 1, False, 20)]
 KINDS = {
     "container": "A container starts or stops",
     "join": "A container joins or leaves a group",
@@ -31,17 +32,18 @@ KINDS = {
 
 
 def run(options, size):
-    *town, times = size
-    made = towns.Town(*town, six=True)
-    options.say(f"  {town[0]} members, {town[1]} networks, {town[2]} published")
+    members, networks, published, entries, times = size
+    made = towns.Town(members, networks, published, six=True, entries=entries)
+    options.say(f"  {members} members, {networks} networks, {published} published{', an entry for each' if entries else ''}")
     with tempfile.TemporaryDirectory(prefix="spr-bench-") as folder:
         words = ["unshare", "-n", f"{options.build}/bench/control", *places.write_town(folder, made), str(times)]
         done = subprocess.run(words, stdout=subprocess.PIPE, check=True, stdin=subprocess.DEVNULL)
-    return {"members": town[0], "networks": town[1], "published": town[2], **json.loads(done.stdout)}
+    return {"members": members, "networks": networks, "published": published, "entries": entries, **json.loads(done.stdout)}
 
 
 def title(row):
-    return f"{row['members']:,} members, {row['networks']} networks, {row['published']:,} published: {row['classes']} classes"
+    entries = ", an entry for each" if row["entries"] else ""
+    return f"{row['members']:,} members, {row['networks']} networks, {row['published']:,} published{entries}: {row['classes']} classes"
 
 
 def full(rows):

@@ -30,11 +30,11 @@ class Town:
     """
     `members` in all: the LAN host, containers, and for each hundred one range of addresses behind lan0. `networks` are as
     many classes of containers. The first `published` containers publish a TCP port each, to the LAN. `routed`: no NAT
-    for what the containers send. `six`: IPv6 as well.
+    for what the containers send. `six`: IPv6 as well. `entries`: the policy has an entry for each container.
     """
 
-    def __init__(self, members, networks=5, published=0, routed=True, six=False):
-        self.members, self.routed, self.six = members, routed, six
+    def __init__(self, members, networks=5, published=0, routed=True, six=False, entries=False):
+        self.members, self.routed, self.six, self.entries = members, routed, six, entries
         self.bits = 16 if networks <= 200 else 12
         self.networks = [self._network(i) for i in range(networks)]
         self.ranges = members // 100
@@ -90,8 +90,10 @@ class Town:
         lines.append("networks:")
         lines += [f"- {{name: {net.name}, policies: {policies}, groups: [g{i}]}}" for i, net in enumerate(self.networks)]
         published = [container for container in self.containers if container.ports]
-        if published:
+        others = [container for container in self.containers if not container.ports] if self.entries else []
+        if published or others:
             lines.append("containers:")
+        lines += [f"- {{name: {container.name}, policies: {policies}}}" for container in others]
         for container in published:
             items = ", ".join(f"{{port: {port.outer}/{port.proto}, to: [{'lan' if granted else 'upstream'}]}}"
                               for port in container.ports)

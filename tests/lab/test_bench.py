@@ -147,7 +147,7 @@ def test_docker_by_six(options):
 
 
 def test_control(options):
-    row = control.run(options, (10, 2, 1, 4))
+    row = control.run(options, (10, 2, 1, False, 4))
     assert all(row[kind]["p50"] > 0 for kind in control.KINDS) and row["classes"] > 5
 
 
