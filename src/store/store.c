@@ -426,6 +426,37 @@ static int update(struct store *store, const char *sql, int64_t first, int64_t s
 	return sqlite3_step(statement) == SQLITE_DONE ? 0 : database_error(store, "cannot be written", error);
 }
 
+/* Room that a deleted row had is used again, and never given back to the file. */
+static int is_full(struct store *store, bool *ret, struct error *error)
+{
+	int64_t size = 0, pages = 0, free_pages = 0;
+	int r = number_of(store, "PRAGMA page_size", &size, error);
+
+	if (r >= 0)
+		r = number_of(store, "PRAGMA page_count", &pages, error);
+	if (r >= 0)
+		r = number_of(store, "PRAGMA freelist_count", &free_pages, error);
+	*ret = (pages - free_pages) * size > REVISIONS_BYTES;
+	return r;
+}
+
+static int forget_old(struct store *store, int64_t number, struct error *error)
+{
+	int64_t oldest = 0;
+	bool full = true;
+	int r = update(store, "DELETE FROM revision WHERE number <= ? - ?", number, REVISIONS_KEPT, error);
+
+	while (r >= 0) {
+		r = is_full(store, &full, error);
+		if (r >= 0 && full)
+			r = number_of(store, "SELECT min(number) FROM revision", &oldest, error);
+		if (r < 0 || !full || oldest + REVISIONS_LEAST > number)
+			break;
+		r = update(store, "DELETE FROM revision WHERE number = ? AND number < ?", oldest, number, error);
+	}
+	return r;
+}
+
 static int settle(struct store *store, int64_t number, bool taken, struct error *error)
 {
 	_cleanup_(revision_clear) struct revision revision = { 0 };
@@ -434,7 +465,7 @@ static int settle(struct store *store, int64_t number, bool taken, struct error 
 
 	if (r < 0 || !taken)
 		return r;
-	r = update(store, "DELETE FROM revision WHERE number <= ? - ?", number, REVISIONS_KEPT, error);
+	r = forget_old(store, number, error);
 	if (r >= 0)
 		r = store_revision(store, number, &revision, error);
 	if (r < 0)

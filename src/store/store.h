@@ -85,6 +85,9 @@ const char *store_policy_path(const struct store *store);
 /* What is wrong with the store: a sentence for status, "" when nothing is. */
 const char *store_problem(const struct store *store);
 
+/* The newest ones are kept, as many as there is room for; the last few in any case. */
 #define REVISIONS_KEPT 1000
+#define REVISIONS_BYTES (64 << 20)
+#define REVISIONS_LEAST 10
 
 #endif

@@ -245,6 +245,33 @@ static void test_many(void **state)
 	free(list);
 }
 
+/* Large ones are fewer; the last of them are there however large. */
+static void test_large(void **state)
+{
+	static const size_t sizes[] = { 4 << 20, REVISIONS_BYTES / 8 };
+	struct fixture *fixture = *state;
+
+	open_store(fixture);
+	for (size_t i = 0; i < ELEMENTSOF(sizes); i++) {
+		_cleanup_free_ char *yaml = malloc(sizes[i] + 1);
+		struct revision *list = NULL;
+		size_t n = 0;
+
+		memset(yaml, 'x', sizes[i]);
+		yaml[sizes[i]] = '\0';
+		for (int k = 0; k < 20; k++)
+			take(fixture, yaml);
+		assert_int_equal(store_list(fixture->store, 100000, &list, &n, NULL), 0);
+		assert_in_range(n, i == 0 ? 14 : REVISIONS_LEAST, i == 0 ? 16 : REVISIONS_LEAST);
+		assert_int_equal(list[0].number, 20 * (i + 1));
+		assert_int_equal(list[n - 1].number, 20 * (i + 1) - n + 1);
+		for (size_t k = 0; k < n; k++)
+			revision_clear(&list[k]);
+		free(list);
+		assert_loads(fixture, yaml, 20 * ((int64_t)i + 1));
+	}
+}
+
 /* From a version without a database, and after one that is gone: the plain file is revision 1. */
 static void test_plain_file(void **state)
 {
@@ -443,11 +470,11 @@ static void test_unsettled(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		STORE_TEST(test_empty),	     STORE_TEST(test_life),    STORE_TEST(test_intents),
-		STORE_TEST(test_unusable),   STORE_TEST(test_confirm), STORE_TEST(test_many),
-		STORE_TEST(test_plain_file), STORE_TEST(test_damaged), STORE_TEST(test_not_writable),
-		STORE_TEST(test_newer),	     STORE_TEST(test_linked),  STORE_TEST(test_withdrawn),
-		STORE_TEST(test_unsettled),
+		STORE_TEST(test_empty),	       STORE_TEST(test_life),	    STORE_TEST(test_intents),
+		STORE_TEST(test_unusable),     STORE_TEST(test_confirm),    STORE_TEST(test_many),
+		STORE_TEST(test_large),	       STORE_TEST(test_plain_file), STORE_TEST(test_damaged),
+		STORE_TEST(test_not_writable), STORE_TEST(test_newer),	    STORE_TEST(test_linked),
+		STORE_TEST(test_withdrawn),    STORE_TEST(test_unsettled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
