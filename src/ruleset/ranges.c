@@ -65,11 +65,12 @@ static int put_map(struct ruleset *ruleset, const struct part *part, uint8_t fam
 
 		if (location->range.first.family != family)
 			continue;
-		if (!set)
+		if (!set) {
 			set = ruleset_add_set(ruleset, name, DATA_PRIORITY, &field, 1);
-		if (!set)
-			return -ENOMEM;
-		set->interval = true;
+			if (!set)
+				return -ENOMEM;
+			set->interval = true;
+		}
 		if (set_add_range(set, &location->range, part->model->classes[location->class].number) < 0)
 			return -ENOMEM;
 	}

@@ -290,14 +290,14 @@ static size_t differing_bytes(const struct set *set, size_t size, uint8_t ret[si
  */
 static bool sort_by_rank(struct set *set)
 {
-	size_t n = set->n_elements, stride = set_stride(set), n_bytes;
+	size_t n = set->n_elements, stride = set_stride(set);
 	uint8_t bytes[sizeof(uint64_t)];
-	_cleanup_free_ struct ranked *ranked = calloc(n, 2 * sizeof(*ranked));
-	_cleanup_free_ char *copy = malloc(n * stride);
+	size_t n_bytes = set_is_tree(set) ? SIZE_MAX : differing_bytes(set, set_compared(set), bytes);
+	_cleanup_free_ struct ranked *ranked = n_bytes == SIZE_MAX ? NULL : calloc(n, 2 * sizeof(*ranked));
+	_cleanup_free_ char *copy = ranked ? malloc(n * stride) : NULL;
 	struct ranked *from = ranked, *to = ranked + n, *spare;
 
-	n_bytes = set_is_tree(set) ? SIZE_MAX : differing_bytes(set, set_compared(set), bytes);
-	if (!ranked || !copy || n_bytes == SIZE_MAX)
+	if (!copy)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		from[i].at = i;
@@ -320,7 +320,7 @@ static bool sort_by_rank(struct set *set)
 
 static void sort(struct set *set)
 {
-	if (set->n_elements < MANY || !sort_by_rank(set))
+	if (set->n_elements > 1 && (set->n_elements < MANY || !sort_by_rank(set)))
 		qsort_r(set->elements, set->n_elements, set_stride(set), element_compare, set);
 }
 

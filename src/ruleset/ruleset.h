@@ -180,7 +180,10 @@ const char *ruleset_string(struct ruleset *ruleset, const char *format, ...) _pr
 /* Copies the statements. -ENOMEM. */
 int chain_add_rule(struct chain *chain, const struct stmt *stmts, size_t n_stmts);
 
-/* A new element, zeroed; then key_put_*() fill it field by field, i counting from 0. NULL without memory. */
+/*
+ * A new element, zeroed; then key_put_*() fill it field by field, i counting from 0. NULL without memory. What kind of set it
+ * is (interval, data) does not change once there is one.
+ */
 struct element *set_add(struct set *set);
 /* One without elements, which takes such as this one has. */
 struct set set_like(const struct set *set);
@@ -271,7 +274,7 @@ void set_join_ports(struct set *set);
 /* Sorts elements and removes doubles. */
 void set_sort(struct set *set);
 
-/* The element of a sorted set with the key of this one, whatever its data; or NULL. */
+/* The element of a sorted set with the key of this one, which is of a set like it; whatever its data. Or NULL. */
 const struct element *set_find(const struct set *set, const struct element *element);
 
 /* The same for each set, and notes where names are; a ruleset is compared and written only after it. */

@@ -207,7 +207,7 @@ struct like {
 
 struct classing {
 	struct model *model;
-	const struct member **alike; /* for each entry of the policy the first that says the same of a container */
+	const struct member **alike; /* for each entry of the policy the first that says the same */
 	struct class_book *book;
 	struct known *known;
 	struct like *likes;
@@ -274,7 +274,7 @@ static int class_of_like(struct classing *classing, struct location *location)
 
 	key.key.network = location->network;
 	key.key.entry = location->entry;
-	if (location->container && location->entry && !location->labelled)
+	if (location->network && location->entry && !location->labelled)
 		key.key.entry = classing->alike[location->entry - classing->model->policy->members];
 	key.key.labelled = location->labelled;
 	key.key.zones = location->zones;
@@ -313,7 +313,7 @@ static int words_compare(char *const *a, size_t n_a, char *const *b, size_t n_b)
 	return order;
 }
 
-/* By what makes the class of a container that no clause names; see class_describe(). */
+/* By what makes the class of a place in a container network that no clause names; see class_describe(). */
 static int entry_compare(const void *one, const void *other)
 {
 	const struct member *a = *(const struct member *const *)one, *b = *(const struct member *const *)other;

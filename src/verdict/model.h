@@ -78,7 +78,7 @@ struct location {
 	char interface[IFNAMSIZ]; /* "" is this machine itself */
 	struct range range;
 	bool single; /* one address, of a container: beats any range */
-	bool selected; /* a clause speaks of the container by its name */
+	bool selected; /* a clause speaks of the container, or of the endpoint, by its name */
 	bool resolver; /* the resolver that the policy word dns means */
 	bool image_labels; /* the container's, see there */
 	uint32_t class; /* index */

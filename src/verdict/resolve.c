@@ -28,7 +28,10 @@ static void describe_endpoint(const struct model *model, const struct endpoint *
 		ret->labelled = labelled_of(model, container);
 		ret->image_labels = container->image_labels;
 	} else {
-		ret->entry = model_entry(model, MEMBER_CONTAINER, endpoint->name);
+		const struct name *name = names_find(model, endpoint->name);
+
+		ret->entry = name ? name->entries[MEMBER_CONTAINER] : NULL;
+		ret->selected = name && name->selected;
 	}
 	if (!ret->entry && ret->labelled)
 		ret->entry = &ret->labelled->asked.entry;

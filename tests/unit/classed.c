@@ -40,6 +40,13 @@ static bool same_groups(const struct model *model, const struct class *class, co
 	return same;
 }
 
+static bool isolates(const struct model *model, const struct network *network)
+{
+	const struct member *entry = network ? model_entry(model, MEMBER_NETWORK, network->name) : NULL;
+
+	return network && (entry && entry->isolate >= 0 ? entry->isolate : !network->icc);
+}
+
 const struct location *misclassed(const struct model *model)
 {
 	for (size_t i = 0; i < model->n_locations; i++) {
@@ -49,6 +56,7 @@ const struct location *misclassed(const struct model *model)
 		if (class->policies != location_policies(model, location) || class->zones != location->zones ||
 		    class->resolver != location->resolver || class->container != (location->network != NULL) ||
 		    class->internal != (location->network && location->network->internal) ||
+		    class->isolate != isolates(model, location->network) ||
 		    strcmp(class->network, location->network ? location->network->bridge : "") != 0 ||
 		    !same_groups(model, class, location) || !same_sides(model, class, location))
 			return location;

@@ -230,6 +230,28 @@ static void test_alike_entries(void **state)
 	world_free(&world);
 }
 
+/* Of an endpoint without a container a clause speaks by its name too: what it opens to or takes from it is nobody else's. */
+static void test_named_endpoint(void **state)
+{
+	static const char yaml[] =
+		"containers: [{name: job, policies: [dns]}, {name: web, policies: [dns]}]\n"
+		"allow: [{from: 'container:job', to: lan}]\nblock: [{from: 'container:job', to: internet}]";
+	static const char head[] =
+		"interface eth0 192.168.1.5/24\nbridge br-m 172.30.0.1/16\nnetwork media br-m 172.30.0.0/16\n";
+	static const char job[] = "build media 172.30.1.20 name=job\n", web[] = "container web media 172.30.1.10\n";
+
+	for (int first = 0; first < 2; first++) {
+		struct world world;
+		char text[1024];
+
+		snprintf(text, sizeof(text), "%s%s%s", head, first ? job : web, first ? web : job);
+		world = world_new(text, yaml, NULL, NOW);
+		assert_int_not_equal(number_at(&world, "br-m", "172.30.1.10"),
+				     number_at(&world, "br-m", "172.30.1.20"));
+		world_free(&world);
+	}
+}
+
 /* Rights may not change when the engine tells of the ports that were known: the first packet counts. */
 static void test_ports_before_start(void **state)
 {
@@ -429,17 +451,12 @@ static void test_nat_ports(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roles),
-		cmocka_unit_test(test_locations),
-		cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_classes),
-		cmocka_unit_test(test_alike_entries),
-		cmocka_unit_test(test_ambiguous),
-		cmocka_unit_test(test_ports_before_start),
-		cmocka_unit_test(test_changes),
-		cmocka_unit_test(test_changes_of_all),
-		cmocka_unit_test(test_nat_ports),
-		cmocka_unit_test(test_tests),
+		cmocka_unit_test(test_roles),	      cmocka_unit_test(test_locations),
+		cmocka_unit_test(test_numbers),	      cmocka_unit_test(test_classes),
+		cmocka_unit_test(test_alike_entries), cmocka_unit_test(test_named_endpoint),
+		cmocka_unit_test(test_ambiguous),     cmocka_unit_test(test_ports_before_start),
+		cmocka_unit_test(test_changes),	      cmocka_unit_test(test_changes_of_all),
+		cmocka_unit_test(test_nat_ports),     cmocka_unit_test(test_tests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -220,7 +220,7 @@ static void read_stopped(struct inventory *inventory, const struct words *words)
 	read_container(inventory, words, id);
 }
 
-/* "container NAME NETWORK ADDRESS..." or "build NETWORK ADDRESS...". */
+/* "container NAME NETWORK ADDRESS..." or "build NETWORK ADDRESS... name=NAME". */
 static void read_endpoint(struct inventory *inventory, const struct words *words)
 {
 	bool build = strcmp(words->word[0], "build") == 0;
@@ -235,6 +235,12 @@ static void read_endpoint(struct inventory *inventory, const struct words *words
 	endpoint.container = strdup(id);
 	endpoint.name = strdup(build ? "" : words->word[1]);
 	for (size_t i = build ? 2 : 3; i < words->n; i++) {
+		const char *name = build ? value_of(words->word[i], "name") : NULL;
+
+		if (name) {
+			free(endpoint.name);
+			endpoint.name = strdup(name);
+		}
 		if (strchr(words->word[i], '='))
 			continue;
 		*(strchr(words->word[i], ':') ? &endpoint.ip6 : &endpoint.ip4) = addr_of(words->word[i]);

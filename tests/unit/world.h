@@ -21,7 +21,7 @@
  *   stopped old bind=0.0.0.0:8082:80/tcp          in no network
  *   container sly media 172.30.1.14 spr.policies=wan,dns image.groups=proxy      labels, its own and its image's
  *   container net media 172.30.1.15 mode=host
- *   build media 172.30.1.99
+ *   build media 172.30.1.99 name=job              an endpoint without a container; the name may be left out
  *   resolver 10.99.0.1
  *   busy 32768-60999               ports of the machine's own sockets
  */
