@@ -29,13 +29,12 @@ void side_clear(struct side *side)
 	free(side->members.items);
 	free(side->members.first);
 	free(side->members.others);
-	free(side->members.publishing);
 	lines_clear(&side->made);
 }
 
-static int add_location(const struct location ***list, size_t *n, const struct location *location)
+static int add_other(struct members *members, const struct location *location)
 {
-	const struct location **slot = ARRAY_ADD(*list, *n);
+	const struct location **slot = ARRAY_ADD(members->others, members->n_others);
 
 	if (!slot)
 		return -ENOMEM;
@@ -57,9 +56,7 @@ static int members_find(const struct model *model, struct members *ret)
 	for (size_t i = 0; i < model->n_locations; i++) {
 		const struct location *location = &model->locations[i];
 
-		if (location->n_published && add_location(&ret->publishing, &ret->n_publishing, location) < 0)
-			return -ENOMEM;
-		if (!location->container && add_location(&ret->others, &ret->n_others, location) < 0)
+		if (!location->container && add_other(ret, location) < 0)
 			return -ENOMEM;
 		if (!location->container)
 			continue;
@@ -269,8 +266,8 @@ static int name_fronts(struct side *side)
 {
 	const struct model *model = side->model;
 
-	for (size_t i = 0; i < side->members.n_publishing; i++) {
-		const struct location *location = side->members.publishing[i];
+	for (size_t i = 0; i < model->n_publishing; i++) {
+		const struct location *location = &model->locations[model->publishing[i]];
 
 		for (size_t k = 0; k < location->n_published; k++) {
 			const struct published_port *published = &model->published[location->first_published + k];

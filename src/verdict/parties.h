@@ -27,8 +27,6 @@ struct members {
 	size_t *first; /* of each class: where its own begin; and one more, the end */
 	const struct location **others; /* what is no container's */
 	size_t n_others;
-	const struct location **publishing; /* have published ports */
-	size_t n_publishing;
 };
 
 /* One of the two models; NULL: nothing. */
