@@ -291,6 +291,7 @@ static int flood(int argc, char **argv)
 	struct sockaddr_storage address;
 	socklen_t length = address_parse(argv[0], argv[1], &address);
 	long pause = atol(argv[2]) * 1000, sent = 0, failed = 0;
+	long said[2] = { 0 }; /* shorter ones never go the fast way by IPv4 */
 	int fd = socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct timespec next;
 
@@ -306,7 +307,8 @@ static int flood(int argc, char **argv)
 	fflush(stdout);
 	clock_gettime(CLOCK_MONOTONIC, &next);
 	for (;; sent++) {
-		if (sendto(fd, &sent, sizeof(sent), MSG_DONTWAIT, (struct sockaddr *)&address, length) < 0)
+		said[0] = sent;
+		if (sendto(fd, said, sizeof(said), MSG_DONTWAIT, (struct sockaddr *)&address, length) < 0)
 			failed++;
 		if (!(sent & 63) && input_ended())
 			break;
