@@ -14,7 +14,7 @@ import pytest
 
 from attacks import PUB4, SIX6
 from probes import OPEN_WAIT, SLOW, Flood, Watch, _checksum, family_of, send_frame, talk, tcp_open, token, udp_arrived, udp_socket
-from scene import HOST4, INTERNET4, INTERNET6, NEIGHBOUR4, TRUSTED4, TRUSTED6, Scene
+from scene import GUEST4, GUEST6, HOST4, INTERNET4, INTERNET6, NEIGHBOUR4, NEIGHBOUR6, TRUSTED4, TRUSTED6, Scene
 from test_passed import arrive
 
 LIFE = 1.0  # seconds for which what was seen to pass counts
@@ -22,12 +22,14 @@ PAUSE = 5.0  # seconds after a change that takes something away, in which nothin
 FAST = {"settings": {"fast_path": True},
         "containers": [{"name": "pub", "policies": ["wan", "dns"], "publish": [{"port": "9053/udp", "to": ["upstream"]}]}],
         "allow": [{"from": "upstream", "to": "container:pub", "ports": ["9053/udp", "9999/tcp"]},
-                  {"from": "upstream", "to": "container:six", "ports": ["9053/udp", "9999/tcp"]}]}
+                  {"from": "upstream", "to": "container:six", "ports": ["9053/udp", "9999/tcp"]},
+                  {"from": "rule:trusted", "to": "rule:guest"}]}
 FORWARD = """
-table inet {} {{
+table inet {0} {{
 	chain forward {{
 		type filter hook forward priority 0
-		ip daddr 50.0.0.10 {}
+		ip daddr 50.0.0.10 {1}
+		ip6 daddr 2600:50::10 {1}
 	}}
 }}
 """
@@ -36,6 +38,8 @@ FLOWS = {
     "out": ("pub", INTERNET4, 80), "lan": ("trusted", INTERNET4, 80), "in": ("neighbour", PUB4, 9999),
     "out6": ("six", INTERNET6, 80), "in6": ("neighbour", SIX6, 9999),
 }
+FAMILIES = ["IPv4", "IPv6"]
+FAR = pytest.mark.parametrize("far", [INTERNET4, INTERNET6], ids=FAMILIES)
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,11 @@ def opened(scene, who, address, port, kind="tcp"):
     return tcp_open(space, address, port, OPEN_WAIT)[0]
 
 
+def connections(scene, far, proto, *match):
+    """What the connection table has of them, as text."""
+    return scene.router.run("conntrack", "-L", "-f", "ipv6" if ":" in far else "ipv4", "-p", proto, *match)
+
+
 @pytest.mark.parametrize("kind", ["tcp", "udp"])
 @pytest.mark.parametrize("flow", FLOWS)
 def test_goes_fast(flow, kind, stage, up):
@@ -106,30 +115,34 @@ def test_published_port(stage, up):
         assert not watch.saw(socket.inet_aton(PUB4), 0.2), "an address of the inside was seen outside"
 
 
-def test_one_hop_less(stage, up):
+@pytest.mark.parametrize("far, level, hops, errors, place", [
+    (INTERNET4, socket.IPPROTO_IP, socket.IP_TTL, 11, 8),  # IP_RECVERR
+    (INTERNET6, socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 25, 7),  # IPV6_RECVERR
+], ids=FAMILIES)
+def test_one_hop_less(far, level, hops, errors, place, stage, up):
     """As by the long way: a packet has one hop less to live, and one that has none left gets an answer."""
-    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+    with opened(up, "trusted", far, 80, "udp") as sock:
         goes_fast(stage, sock)
-        sock.setsockopt(socket.IPPROTO_IP, 11, 1)  # IP_RECVERR
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        sock.setsockopt(level, errors, 1)
+        sock.setsockopt(level, hops, 1)
         sock.send(b"?")
         time.sleep(0.3)
         with pytest.raises(OSError, match="No route"):
             sock.recv(100)
-    with opened(up, "trusted", INTERNET4, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
+    with opened(up, "trusted", far, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
         goes_fast(stage, sock)
         before = packets(stage)
-        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 9)
+        sock.setsockopt(level, hops, 9)
         sock.settimeout(OPEN_WAIT)
         for _ in range(10):
             word = token()
             sock.send(word)
-            assert watch.packet(word, OPEN_WAIT)[14 + 8] == 7, "two routers"
+            assert watch.packet(word, OPEN_WAIT)[14 + place] == 7, "two routers"
             assert word in sock.recv(100)
         assert packets(stage) - before > 12, "only the answers go the fast way"
 
 
-@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("who, address", [("pub", PUB4), ("six", SIX6)], ids=FAMILIES)
 def test_revoke(who, address, stage, up):
     """Not one packet arrives once the call that took the right away has returned."""
     grant = ["allow", "upstream", f"container:{who}:80/udp"]
@@ -197,7 +210,7 @@ def forged(sock, source, target, device):
 
 
 @pytest.mark.parametrize("source, far, inside, bridge", [(TRUSTED4, INTERNET4, "pub", "br-a"), (TRUSTED6, INTERNET6, "six", "br-6")],
-                         ids=["IPv4", "IPv6"])
+                         ids=FAMILIES)
 def test_forged(source, far, inside, bridge, stage, up):
     """Somebody on another network has no part in a flow whose numbers he knows; who has it, has."""
     with opened(up, "trusted", far, 80, "udp") as sock, Watch(up.internet, "eth0") as watch:
@@ -218,14 +231,14 @@ def test_forged(source, far, inside, bridge, stage, up):
         assert packets(stage) - before > 14, "only the answers go the fast way"
 
 
-def test_much(stage, up):
-    """Megabytes by TCP, both ways at once, with NAT: what arrives is what was sent."""
-    size = 64 << 20
-    with up.internet.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.bind(("", 7777))
+@pytest.mark.parametrize("far, size", [(INTERNET4, 64 << 20), (INTERNET6, 16 << 20)], ids=FAMILIES)
+def test_much(far, size, stage, up):
+    """Megabytes by TCP, both ways at once, by IPv4 with NAT: what arrives is what was sent."""
+    with up.internet.socket(family_of(far), socket.SOCK_STREAM) as listener:
+        listener.bind((far, 7777))
         listener.listen()
-        with up.trusted.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
-            client.connect((INTERNET4, 7777))
+        with up.trusted.socket(family_of(far), socket.SOCK_STREAM) as client:
+            client.connect((far, 7777))
             server = listener.accept()[0]
             with server:
                 until = time.monotonic() + 1.5  # from then on it is worth asking for
@@ -259,18 +272,22 @@ def test_much(stage, up):
                     thread.join()
                 assert sums[b"a", "sent"] == sums[b"a", "heard"] and sums[b"b", "sent"] == sums[b"b", "heard"]
                 assert packets(stage) - before > 100
-    states = up.router.run("conntrack", "-L", "-p", "tcp", "--orig-port-dst", "7777")
+    states = connections(up, far, "tcp", "--orig-port-dst", "7777")
     assert "ESTABLISHED" not in states and re.search("TIME_WAIT|LAST_ACK|CLOSE", states), f"the end was not seen: {states}"
 
 
 @pytest.mark.parametrize("kind", ["udp", "tcp"])
-def test_too_big(kind, stage, up):
+@pytest.mark.parametrize("address, level, discover, mtu", [
+    (GUEST4, socket.IPPROTO_IP, 10, 14),  # IP_MTU_DISCOVER, IP_MTU
+    (GUEST6, socket.IPPROTO_IPV6, 23, 24),  # IPV6_MTU_DISCOVER, IPV6_MTU
+], ids=FAMILIES)
+def test_too_big(address, level, discover, mtu, kind, stage, up):
     """A packet that the next link does not carry is answered, not lost."""
     up.router.ip("link set guest0 mtu 1300")
     try:
-        stage.grant(["allow", "rule:trusted", "rule:guest"])
         running(stage)
-        with opened(up, "trusted", "192.168.78.10", 80, kind) as sock:
+        with opened(up, "trusted", address, 80, kind) as sock:
+            assert sock.getsockopt(level, mtu) == 1500
             goes_fast(stage, sock)
             if kind == "tcp":
                 sock.settimeout(OPEN_WAIT)
@@ -279,39 +296,44 @@ def test_too_big(kind, stage, up):
                 while heard < 100000:
                     heard += len(sock.recv(65536))
             else:
-                sock.setsockopt(socket.IPPROTO_IP, 10, 2)  # IP_MTU_DISCOVER, IP_PMTUDISC_DO
+                sock.setsockopt(level, discover, 2)  # IP_PMTUDISC_DO
                 sock.send(b"y" * 1400)
                 time.sleep(0.3)
                 with pytest.raises(OSError, match="too long"):
                     sock.send(b"y" * 1400)
                 with contextlib.suppress(OSError):
                     sock.send(b"")  # tells what is still to be told
+            assert sock.getsockopt(level, mtu) == 1300
             goes_fast(stage, sock)
     finally:
         up.router.ip("link set guest0 mtu 1500")
+        for family in ("-4", "-6"):  # what the device has learned of the way
+            up.trusted.run("ip", family, "route", "flush", "cache")
 
 
-def test_connection_stays_known(stage, up):
+@FAR
+def test_connection_stays_known(far, stage, up):
     """The connection table hears of a flow often enough to keep it, and forgets it when it is silent."""
     up.router.sysctl(netfilter__nf_conntrack_udp_timeout_stream=4, netfilter__nf_conntrack_udp_timeout=4)
     try:
-        with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
-            until = time.monotonic() + 7
+        with opened(up, "trusted", far, 80, "udp") as sock:
+            until = time.monotonic() + 6
             goes_fast(stage, sock)
             port = str(sock.getsockname()[1])
             while time.monotonic() < until:
                 assert talk(sock, OPEN_WAIT)
-                assert port in up.router.run("conntrack", "-L", "-p", "udp", "--orig-port-src", port)
+                assert port in connections(up, far, "udp", "--orig-port-src", port)
                 time.sleep(0.02)
-            time.sleep(6)
-            assert port not in up.router.run("conntrack", "-L", "-p", "udp", "--orig-port-src", port)
+            time.sleep(5)
+            assert port not in connections(up, far, "udp", "--orig-port-src", port)
     finally:
         up.router.sysctl(netfilter__nf_conntrack_udp_timeout_stream=120, netfilter__nf_conntrack_udp_timeout=30)
 
 
-def test_rules_of_others(stage, up):
+@FAR
+def test_rules_of_others(far, stage, up):
     """What other rules drop stops within a second."""
-    with opened(up, "trusted", INTERNET4, 80, "udp") as sock:
+    with opened(up, "trusted", far, 80, "udp") as sock:
         goes_fast(stage, sock)
         before = packets(stage)
         up.nft(FORWARD.format("other", "drop"))
@@ -426,35 +448,42 @@ def test_bridges_with_rules(stage, up):
     up.set_br_netfilter(True)
     try:
         stage.spr.wait_for(lambda status: any("leaves bridges out" in note for note in status["notes"]))
-        assert "spr_fastpath" not in "".join(filters(up, "br-a") + filters(up, "br-lan"))
+        assert "spr_fastpath" not in "".join(filters(up, "br-a") + filters(up, "br-6") + filters(up, "br-lan"))
         assert "spr_fastpath" in "".join(filters(up, "eth0"))
-        with opened(up, "neighbour", PUB4, 9053, "udp") as sock:
-            before = packets(stage)
-            for _ in range(50):
-                assert talk(sock, OPEN_WAIT)
-            assert packets(stage) == before
+        running(stage)
+        for inside, far in ((PUB4, INTERNET4), (SIX6, INTERNET6)):
+            with opened(up, "guest", far, 80, "udp") as control, opened(up, "neighbour", inside, 9053, "udp") as sock:
+                goes_fast(stage, control)
+                before = packets(stage)
+                for _ in range(50):
+                    assert talk(sock, OPEN_WAIT)
+                assert packets(stage) == before, inside
     finally:
         up.set_br_netfilter(False)
     stage.spr.wait_for(lambda status: not fast_notes(stage))
-    up.router.ip("link set br-a type bridge nf_call_iptables 1")
+    up.router.ip("link set br-a type bridge nf_call_iptables 1", "link set br-6 type bridge nf_call_ip6tables 1")
     try:
         until = time.monotonic() + 5
-        while "spr_fastpath" in "".join(filters(up, "br-a")):
+        while "spr_fastpath" in "".join(filters(up, "br-a") + filters(up, "br-6")):
             assert time.monotonic() < until
             time.sleep(0.05)
         assert "spr_fastpath" in "".join(filters(up, "br-lan"))
     finally:
-        up.router.ip("link set br-a type bridge nf_call_iptables 0")
+        up.router.ip("link set br-a type bridge nf_call_iptables 0", "link set br-6 type bridge nf_call_ip6tables 0")
     until = time.monotonic() + 5
-    while "spr_fastpath" not in "".join(filters(up, "br-a")):
+    while not all("spr_fastpath" in text for text in filters(up, "br-a") + filters(up, "br-6")):
         assert time.monotonic() < until
         time.sleep(0.05)
 
 
-def test_other_gateway(stage, up):
+@pytest.mark.parametrize("far, family, gateway, forwards", [
+    (INTERNET4, "-4", NEIGHBOUR4, "ipv4__ip_forward"), (INTERNET6, "-6", NEIGHBOUR6, "ipv6__conf__all__forwarding"),
+], ids=FAMILIES)
+def test_other_gateway(far, family, gateway, forwards, stage, up):
     """What somebody's mark sends by another gateway on the same link goes on by that."""
-    up.neighbour.sysctl(ipv4__ip_forward=1, ipv4__conf__all__send_redirects=0, ipv4__conf__eth0__send_redirects=0)
-    up.router.ip(f"route add default via {NEIGHBOUR4} table 77", "rule add pref 100 fwmark 7 lookup 77")
+    up.neighbour.sysctl(**{forwards: 1}, ipv4__conf__all__send_redirects=0, ipv4__conf__eth0__send_redirects=0)
+    up.router.run("ip", family, "route", "add", "default", "via", gateway, "table", "77")
+    up.router.run("ip", family, "rule", "add", "pref", "100", "fwmark", "7", "lookup", "77")
     up.nft("""
 table inet marks {
 	chain prerouting {
@@ -466,7 +495,7 @@ table inet marks {
     try:
         time.sleep(0.5)  # the routes are read, and that is a change
         running(stage)
-        with opened(up, "trusted", INTERNET4, 80, "udp") as sock, opened(up, "trusted", INTERNET4, 80) as other:
+        with opened(up, "trusted", far, 80, "udp") as sock, opened(up, "trusted", far, 80) as other:
             goes_fast(stage, other)
             assert talk(sock, OPEN_WAIT)
             with Watch(up.neighbour, "eth0") as watch:
@@ -477,11 +506,12 @@ table inet marks {
                     assert watch.saw(word, OPEN_WAIT), "it went by the default route"
     finally:
         up.router.run("nft", "delete", "table", "inet", "marks")
-        up.router.ip("rule del pref 100", "route flush table 77")
-        up.neighbour.sysctl(ipv4__ip_forward=0)
+        up.router.run("ip", family, "rule", "del", "pref", "100")
+        up.router.run("ip", family, "route", "flush", "table", "77")
+        up.neighbour.sysctl(**{forwards: 0})
 
 
-@pytest.mark.parametrize("source, far", [(TRUSTED4, INTERNET4), (TRUSTED6, INTERNET6)], ids=["IPv4", "IPv6"])
+@pytest.mark.parametrize("source, far", [(TRUSTED4, INTERNET4), (TRUSTED6, INTERNET6)], ids=FAMILIES)
 def test_ports_again(source, far, stage, up):
     """A connection that has the ports of one that was reset a moment ago is another one."""
     port = 43210
@@ -494,7 +524,7 @@ def test_ports_again(source, far, stage, up):
         sock.connect((far, 80))
         assert sock.recv(100)
         goes_fast(stage, sock)
-        states = up.router.run("conntrack", "-L", "-f", "ipv6" if ":" in far else "ipv4", "-p", "tcp", "--orig-port-src", str(port))
+        states = connections(up, far, "tcp", "--orig-port-src", str(port))
         assert "ESTABLISHED" in states, states
         sock.close()
 
