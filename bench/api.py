@@ -146,7 +146,7 @@ def starts(machine):
     return cells + [f"{machine.status_of_process(name) / 1024:.0f}" for name in ("VmRSS", "VmHWM")]
 
 
-def title(size):
+def size_text(size):
     members, networks, entries, _ = size
     return f"{members:,} members, {networks} networks{', an entry for each' if entries else ''}"
 
@@ -154,7 +154,7 @@ def title(size):
 def run(options, size):
     """{what: cells} of a size."""
     members, networks, entries, times = size
-    options.say(f"  {title(size)}")
+    options.say(f"  {size_text(size)}")
     with live.standing(options, towns.Town(members, networks, 1, six=True, entries=entries)) as machine:
         machine.up(live.GRANT_OPEN)
         found = {"start": starts(machine)}
@@ -177,7 +177,7 @@ NAMES = {
 def measure(options, sizes=None):
     if os.geteuid() != 0:
         raise SystemExit("bench/run: needs root")
-    found = {title(size): run(options, size) for size in sizes or (SIZES + (LONG if options.long else []))}
+    found = {size_text(size): run(options, size) for size in sizes or (SIZES + (LONG if options.long else []))}
     tables = [Table("Start", ["size", "empty kernel, s", "of it processor", "rules are there, s", "of it processor", "rights away meanwhile",
                               "MB resident", "MB at most"], [[size, *rows["start"]] for size, rows in found.items()])]
     for what, title in NAMES.items():
