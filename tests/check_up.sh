@@ -126,4 +126,14 @@ says '^spr is up'
 target uninstall
 [ -z "$(daemon)" ] || complain "a daemon runs after make uninstall"
 [ -z "$(find "$prefix" -type f)" ] || complain "after make uninstall: $(find "$prefix" -type f)"
+
+# A helper of sprd has the root folder open: the lock is not looked for in all that is below.
+cp "$(command -v sleep)" "$directory/sprd"
+"$directory/sprd" 60 4</ &
+sleep 1 # until it is another program than this one
+timeout 10 tools/lock-holder "$directory/output" >"$directory/holder" || complain "nobody has the file open: no answer"
+"$directory/sprd" 60 4</ 5<"$directory/output" &
+sleep 1
+[ "$(timeout 10 tools/lock-holder "$directory/output")" = $! ] || complain "the one that has the file open was not found"
+[ ! -s "$directory/holder" ] || complain "nobody has the file open, but $(cat "$directory/holder")"
 exit $failed

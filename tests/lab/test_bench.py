@@ -164,7 +164,7 @@ def test_revokes(options):
 
 
 def test_api(options):
-    tables = api.measure(options, [(20, 2, 2)])
+    tables = api.measure(options, [(20, 2, True, 2)])
     assert len(tables) == 2 + len(api.CHANGES)
     assert all(number(cell) > 0 for table in tables[1:-1] for cell in table.rows[0][1:]), [table.rows for table in tables]
 
