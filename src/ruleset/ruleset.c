@@ -295,10 +295,12 @@ static bool sort_by_rank(struct set *set)
 	size_t n_bytes = set_is_tree(set) ? SIZE_MAX : differing_bytes(set, set_compared(set), bytes);
 	_cleanup_free_ struct ranked *ranked = n_bytes == SIZE_MAX ? NULL : calloc(n, 2 * sizeof(*ranked));
 	_cleanup_free_ char *copy = ranked ? malloc(n * stride) : NULL;
-	struct ranked *from = ranked, *to = ranked + n, *spare;
+	struct ranked *from, *to, *spare;
 
 	if (!copy)
 		return false;
+	from = ranked;
+	to = ranked + n;
 	for (size_t i = 0; i < n; i++) {
 		from[i].at = i;
 		for (size_t k = 0; k < n_bytes; k++)
