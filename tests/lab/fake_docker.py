@@ -73,6 +73,7 @@ class Container:
         self.name, self.address, self.cable = name, address, cable
         self.id = os.urandom(32).hex()
         self.state, self.listed = "created", False
+        self.known = True  # else its network has it, by name, and nobody knows the container
         self.started = threading.Event()
         self.started.set()
 
@@ -200,14 +201,14 @@ class FakeDocker:
                 return {"Name": self.bridge, "Id": self.network, "Driver": "bridge", "Internal": False, "EnableIPv6": True,
                         "IPAM": {"Config": [{"Subnet": str(self.subnet), "Gateway": self.gateway},
                                             {"Subnet": str(SUBNET6), "Gateway": str(SUBNET6[1])}]},
-                        "Containers": {one.id: one.endpoint() for one in known if one.listed},
+                        "Containers": {one.id if one.known else f"ep-{one.id}": one.endpoint() for one in known if one.listed},
                         "Options": {"com.docker.network.bridge.name": self.bridge}}
             if path == "/containers/json":
-                return [one.summary(self.bridge) for one in known if one.id in filters.get("id", [one.id])]
+                return [one.summary(self.bridge) for one in known if one.known and one.id in filters.get("id", [one.id])]
         if path == f"/images/{IMAGE}/json":
             return {"Id": IMAGE, "Config": {"Labels": None}}
         for one in known:
-            if path == f"/containers/{one.id}/json":
+            if one.known and path == f"/containers/{one.id}/json":
                 return one.inspection(self.bridge)
         return fixed.get(path)
 

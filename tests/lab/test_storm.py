@@ -478,6 +478,39 @@ def test_nothing_waits_for_the_next_owner(storm, stops, address):
     assert (arrived == 0) == stops, f"{arrived} packets arrived"
 
 
+@pytest.mark.parametrize("order", [("web", "job"), ("job", "web")], ids="-".join)
+def test_what_is_granted_to_an_endpoint_is_no_others(storm, order):
+    """An endpoint whose container nobody knows is meant by its name: not so one whose entry says the same."""
+    scene, spr = storm.scene, storm.spr
+    addresses = {"web": "172.30.45.20", "job": "172.30.45.21"}
+    policy = {"containers": [{"name": name, "policies": ["dns"]} for name in addresses],
+              "allow": [{"from": "upstream", "to": "container:job", "ports": ["9999/udp"]}]}
+    scene.neighbour.ip(f"route replace {SUBNET6} via {HOST6}")
+    arrived = {}
+    with FakeDocker(scene, "br-r", "172.30.45.0/24") as fake:
+        spr.options, options = [*spr.options, "--docker", fake.socket], spr.options
+        for name, address in addresses.items():
+            fake.create(name, address)
+        fake.containers["job"].known = False
+        spr.apply(merged(policy))
+        spr.restart()
+        storm.connected()
+        for name in order:
+            fake.start(name)
+            time.sleep(0.5)
+        for name, address in addresses.items():
+            for to in (address, six_of(address)):
+                before = udp_arrived(fake.spaces[name])
+                with Flood(scene, "neighbour", to, 9999, 100):
+                    time.sleep(0.5)
+                arrived[name, to == address] = udp_arrived(fake.spaces[name]) - before
+        spr.options = options
+        spr.restart()
+    storm.calm()
+    assert arrived["web", True] == arrived["web", False] == 0, arrived
+    assert arrived["job", True] > 10 and arrived["job", False] > 10, f"the control: {arrived}"
+
+
 def runs_of_iptables(spr):
     """Grows with each run of iptables by sprd's helper: page faults of its children that have ended."""
     children = [pid for pid in os.listdir("/proc") if pid.isdigit() and stat_of(pid)[3:4] == [str(spr.pid)]]

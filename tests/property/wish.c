@@ -114,7 +114,10 @@ static void write_containers(FILE *out, const struct scene *scene)
 		if (!random_percent(45))
 			continue;
 		fprintf(out, "- {name: %s", containers[i]);
-		write_member_words(out);
+		if (random_percent(40)) /* some say the same */
+			fputs(", policies: [wan]", out);
+		else
+			write_member_words(out);
 		if (random_percent(60))
 			write_publish(out, scene);
 		fputs("}\n", out);
