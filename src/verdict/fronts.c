@@ -364,7 +364,7 @@ static int find_publishers(struct fill *fill)
 	for (size_t i = 0; i < inventory->n_containers; i++) {
 		const struct container *container = &inventory->containers[i], **slot;
 
-		if (!container->n_ports && !container->n_bindings)
+		if (!container_publishes(container))
 			continue;
 		slot = ARRAY_ADD(fill->publishers, fill->n_publishers);
 		if (!slot)

@@ -39,11 +39,6 @@ static void describe_endpoint(const struct model *model, const struct endpoint *
 		ret->entry = model_entry(model, MEMBER_NETWORK, ret->network->name);
 }
 
-static bool publishes(const struct container *container)
-{
-	return container && (container->n_ports || container->n_bindings);
-}
-
 static int note_publishing(struct model *model, size_t location)
 {
 	size_t *slot = ARRAY_ADD(model->publishing, model->n_publishing);
@@ -69,7 +64,8 @@ static int add_endpoint(struct model *model, struct endpoint *endpoint)
 
 		if (!addrs[i]->family)
 			continue;
-		if (publishes(common.container) && note_publishing(model, model->n_locations) < 0)
+		if (common.container && container_publishes(common.container) &&
+		    note_publishing(model, model->n_locations) < 0)
 			return -ENOMEM;
 		location = ARRAY_ADD(model->locations, model->n_locations);
 		if (!location)

@@ -46,6 +46,12 @@ size_t clause_of_publish(const struct model *model, const char *meaning); /* SIZ
 /* What labels make of a container's entry, or NULL. */
 const struct labelled *labelled_of(const struct model *model, const struct container *container);
 
+/* It has ports that are published, or will be. */
+static inline bool container_publishes(const struct container *container)
+{
+	return container->n_ports || container->n_bindings;
+}
+
 /* True when a container's entry goes by this name: its name, or project/service of compose. */
 bool container_named(const struct container *container, const char *name);
 
