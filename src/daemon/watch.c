@@ -107,9 +107,8 @@ static void on_links(uv_poll_t *handle, int status, int events)
 	free(before.ports);
 }
 
-static void on_nft(uv_poll_t *handle, int status, int events)
+static void read_nft(struct daemon *daemon)
 {
-	struct daemon *daemon = handle->data;
 	struct error error = { 0 };
 	bool ours = false, docker_user = false;
 
@@ -121,6 +120,11 @@ static void on_nft(uv_poll_t *handle, int status, int events)
 		daemon->repair = true;
 	if (docker_user)
 		docker_user_ensure(daemon, true);
+}
+
+static void on_nft(uv_poll_t *handle, int status, int events)
+{
+	read_nft(handle->data);
 }
 
 static void on_droplog(uv_poll_t *handle, int status, int events)
@@ -223,6 +227,8 @@ static void on_check(uv_check_t *handle)
 
 	if (daemon->dirty && daemon_follow(daemon, &error) < 0)
 		log_error("enforce", "%s", error.text);
+	if (nft_watch_missed(daemon->watch))
+		read_nft(daemon);
 	if (daemon->repair && daemon_repair(daemon, true, &error) < 0)
 		log_error("repair", "%s", error.text);
 }

@@ -20,7 +20,7 @@
  * nothing waits for it.
  */
 
-#define ANSWER_MAX (64U << 20)
+#define ANSWER_MAX (256U << 20)
 #define EVENT_MAX (4U << 20)
 #define TIMEOUT 10000 /* ms, for everything here */
 #define START_TIMEOUT 30000 /* a Docker that starts takes connections at once, and answers when it is ready */

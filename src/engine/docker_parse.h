@@ -18,7 +18,7 @@
 #define DOCKER_ID_MAX 128 /* an id: letters, digits, '_', '-', '.' */
 #define DOCKER_NAME_MAX 255
 #define DOCKER_REQUESTS_MAX 16 /* labels of spr that a container can have; unknown ones beyond that are not there */
-#define DOCKER_THINGS_MAX 65536 /* networks, containers, endpoints of a network, ports of a container */
+#define DOCKER_THINGS_MAX 262144 /* networks, containers, endpoints of a network, ports of a container */
 
 /* Of GET /networks/ID. */
 struct docker_network {

@@ -83,6 +83,7 @@ int nft_counters(struct nft *nft, const char *prefix,
 struct nft_watch;
 int nft_watch_open(struct nft *nft, struct nft_watch **ret, struct error *error);
 int nft_watch_fd(const struct nft_watch *watch);
+bool nft_watch_missed(const struct nft_watch *watch); /* nft_watch_read() has something to say, whatever the fd does */
 int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_docker_user, struct error *error);
 struct nft_watch *nft_watch_close(struct nft_watch *watch);
 

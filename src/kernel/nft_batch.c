@@ -18,6 +18,7 @@
 #define MESSAGE_ROOM (128u * 1024u) /* an attribute is 64 KiB at most, and one of ours is nearly all of a message */
 #define BATCH_MAX (1u << 30)
 #define TRIES 10
+#define LARGE 65536 /* bytes: some hundred elements */
 
 /* Ours start here, those of nlsocket at 1: answers are never mistaken for one another. */
 #define SEQUENCE_FIRST 0x80000000u
@@ -205,6 +206,19 @@ static int batch_commit(struct nft_batch *batch, struct answer *answer)
 	return answer->code ? answer->code : answer->done ? 0 : answer->lost ? -ENOBUFS : -EIO;
 }
 
+/* Another transaction at the same moment is no refusal; for a guarded one it is. */
+static int batch_try(struct nft_batch *batch, struct answer *answer)
+{
+	int r = -EAGAIN;
+
+	for (int i = 0; i < TRIES && (r == -EAGAIN || r == -EINTR || r == -ERESTART); i++) {
+		r = batch_commit(batch, answer);
+		if (r == -ERESTART && batch->guarded)
+			break;
+	}
+	return r;
+}
+
 static int answer_tell(const struct answer *answer, const struct nft_batch *batch, struct error *error)
 {
 	size_t i = answer->sequence - batch->first;
@@ -230,9 +244,10 @@ static int answer_tell(const struct answer *answer, const struct nft_batch *batc
 
 int nft_batch_send(struct nft_batch *batch, struct error *error)
 {
+	struct nft_watch *watch;
 	struct answer answer;
 	struct nlmsghdr *end;
-	int r = -EAGAIN;
+	int r;
 
 	if (nft_batch_is_empty(batch))
 		return 0;
@@ -243,14 +258,16 @@ int nft_batch_send(struct nft_batch *batch, struct error *error)
 	batch->nft->sequence += (uint32_t)batch->n_notes + 2;
 	batch->used += NLMSG_ALIGN(end->nlmsg_len);
 	batch_make_room(batch);
-
-	for (int i = 0; i < TRIES && (r == -EAGAIN || r == -EINTR || r == -ERESTART); i++) {
-		r = batch_commit(batch, &answer);
-		if (r == -ERESTART && batch->guarded)
-			return error_set(error, ERESTART, "others changed nftables meanwhile");
-	}
+	watch = batch->used > LARGE ? batch->nft->watch : NULL;
+	if (watch)
+		nft_watch_pause(watch);
+	r = batch_try(batch, &answer);
+	if (watch)
+		nft_watch_resume(watch, r == 0);
 	if (r == 0)
 		return 0;
+	if (r == -ERESTART && batch->guarded)
+		return error_set(error, ERESTART, "others changed nftables meanwhile");
 	if (answer.code)
 		return answer_tell(&answer, batch, error);
 	return error_set(error, -r, "nftables does not answer: %s", strerror(-r));

@@ -24,6 +24,7 @@ struct nft {
 	int room; /* what was asked for as send buffer */
 	enum nft_protection protection;
 	struct nft_written written;
+	struct nft_watch *watch; /* who follows what others do, or NULL */
 };
 
 /* A table that is to be there, and its flags. Returns how many. */
@@ -32,6 +33,13 @@ struct nft_table {
 	uint32_t flags;
 };
 size_t nft_tables(const struct nft *nft, const struct nft_table **ret);
+
+/*
+ * Around a large transaction of our own, of which the kernel would otherwise make a message for each element, just to throw
+ * it away. What others did between the two is known by the numbers of the transactions: nft_watch_missed().
+ */
+void nft_watch_pause(struct nft_watch *watch);
+void nft_watch_resume(struct nft_watch *watch, bool committed);
 
 /* One transaction: messages that take effect together or not at all. */
 struct nft_batch;

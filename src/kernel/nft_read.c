@@ -103,7 +103,7 @@ static int take_generation(const struct nlmsghdr *message, void *data)
 	return 0;
 }
 
-static int read_generation(struct nft *nft, uint32_t *ret)
+int nft_generation(struct nft *nft, uint32_t *ret)
 {
 	char buffer[REQUEST_ROOM] __attribute__((aligned(8)));
 	struct nlmsghdr *request = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETGEN, NFPROTO_UNSPEC, 0, 0);
@@ -543,7 +543,7 @@ static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generatio
 
 	for (size_t i = 0; i < walk->n; i++)
 		nft_have_clear(&walk->haves[i]);
-	r = read_generation(nft, &before);
+	r = nft_generation(nft, &before);
 	if (r == 0)
 		r = dump(nft, NFT_MSG_GETTABLE, NULL, NULL, take_table, walk);
 	walk->owned = all_owned(nft, walk);
@@ -557,7 +557,7 @@ static int read_once(struct nft *nft, struct walk *walk, uint32_t *ret_generatio
 			r = read_inside(nft, walk);
 	}
 	if (r == 0)
-		r = read_generation(nft, &after);
+		r = nft_generation(nft, &after);
 	if (r < 0)
 		return r;
 	*ret_generation = walk->owned ? 0 : after;

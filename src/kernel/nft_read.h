@@ -50,6 +50,9 @@ void nft_have_clear(struct nft_have *have);
 int nft_read(struct nft *nft, const struct ruleset *wanted, const struct nft_written *only, struct nft_have *haves,
 	     size_t n, uint32_t *ret_generation, struct error *error);
 
+/* The number of the last transaction that the kernel took, whoever made it. */
+int nft_generation(struct nft *nft, uint32_t *ret);
+
 /* Calls `each` with every rule of a table, or of a chain in it. */
 int nft_read_rules(struct nft *nft, const char *table, const char *chain,
 		   int (*each)(struct nftnl_rule *rule, void *data), void *data);

@@ -13,14 +13,18 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#include "kernel/nft_batch.h"
+#include "kernel/nft_read.h"
 #include "ruleset/docker_user.h"
 
 #define ROOM (8 << 20)
 
 struct nft_watch {
+	struct nft *nft;
 	struct nlsocket *socket;
 	uint32_t port; /* of the socket whose changes are ours */
+	uint32_t generation; /* when it was paused */
+	bool deaf; /* paused, or it failed to go on */
+	bool missed; /* somebody may have changed anything, unheard */
 };
 
 /*
@@ -61,6 +65,8 @@ int nft_watch_open(struct nft *nft, struct nft_watch **ret, struct error *error)
 		nft_watch_close(watch);
 		return error_set(error, -r, "cannot follow changes of nftables: %s", strerror(-r));
 	}
+	watch->nft = nft;
+	nft->watch = watch;
 	*ret = watch;
 	return 0;
 }
@@ -69,6 +75,8 @@ struct nft_watch *nft_watch_close(struct nft_watch *watch)
 {
 	if (!watch)
 		return NULL;
+	if (watch->nft)
+		watch->nft->watch = NULL;
 	nlsocket_close(watch->socket);
 	free(watch);
 	return NULL;
@@ -77,6 +85,34 @@ struct nft_watch *nft_watch_close(struct nft_watch *watch)
 int nft_watch_fd(const struct nft_watch *watch)
 {
 	return nlsocket_fd(watch->socket);
+}
+
+static void watch_listen(struct nft_watch *watch)
+{
+	if (watch->deaf && nlsocket_join(watch->socket, NFNLGRP_NFTABLES) == 0)
+		watch->deaf = false;
+}
+
+void nft_watch_pause(struct nft_watch *watch)
+{
+	if (nft_generation(watch->nft, &watch->generation) < 0)
+		watch->missed = true;
+	else if (nlsocket_leave(watch->socket, NFNLGRP_NFTABLES) == 0)
+		watch->deaf = true;
+}
+
+void nft_watch_resume(struct nft_watch *watch, bool committed)
+{
+	uint32_t generation;
+
+	watch_listen(watch);
+	if (watch->deaf || nft_generation(watch->nft, &generation) < 0 || generation != watch->generation + committed)
+		watch->missed = true;
+}
+
+bool nft_watch_missed(const struct nft_watch *watch)
+{
+	return watch->missed;
 }
 
 static bool is_ours(const struct nlmsghdr *message, const char *table)
@@ -142,8 +178,10 @@ static void watch_take(const struct nft_watch *watch, const struct nlmsghdr *mes
 
 int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_docker_user, struct error *error)
 {
-	bool ours = false, docker_user = false;
+	bool ours = watch->missed, docker_user = watch->missed;
 
+	watch_listen(watch);
+	watch->missed = watch->deaf;
 	for (;;) {
 		const struct nlmsghdr *message;
 		int length, r = nlsocket_receive(watch->socket, &message, &length);

@@ -64,11 +64,21 @@ int nlsocket_fd(const struct nlsocket *socket)
 	return mnl_socket_get_fd(socket->mnl);
 }
 
-int nlsocket_join(struct nlsocket *socket, unsigned group)
+static int membership(struct nlsocket *socket, int option, unsigned group)
 {
 	int number = (int)group;
 
-	return mnl_socket_setsockopt(socket->mnl, NETLINK_ADD_MEMBERSHIP, &number, sizeof(number)) < 0 ? -errno : 0;
+	return mnl_socket_setsockopt(socket->mnl, option, &number, sizeof(number)) < 0 ? -errno : 0;
+}
+
+int nlsocket_join(struct nlsocket *socket, unsigned group)
+{
+	return membership(socket, NETLINK_ADD_MEMBERSHIP, group);
+}
+
+int nlsocket_leave(struct nlsocket *socket, unsigned group)
+{
+	return membership(socket, NETLINK_DROP_MEMBERSHIP, group);
 }
 
 void nlsocket_room(struct nlsocket *socket, int bytes)

@@ -20,6 +20,7 @@ DEFINE_CLEANUP(struct nlsocket *, nlsocket_close)
 int nlsocket_fd(const struct nlsocket *socket);
 
 int nlsocket_join(struct nlsocket *socket, unsigned group);
+int nlsocket_leave(struct nlsocket *socket, unsigned group);
 /* Room for what arrives before it is read; beyond the system's limit where we may. */
 void nlsocket_room(struct nlsocket *socket, int bytes);
 

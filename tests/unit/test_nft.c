@@ -928,7 +928,7 @@ static bool watched(struct nft_watch *watch, bool *ret_docker_user)
 	bool ours = false;
 
 	*ret_docker_user = false;
-	if (poll(&poll_fd, 1, 50) > 0)
+	if (nft_watch_missed(watch) || poll(&poll_fd, 1, 50) > 0)
 		OK(nft_watch_read(watch, &ours, ret_docker_user, error));
 	return ours;
 }
@@ -966,6 +966,50 @@ static void test_watch(void **state)
 		assert_int_equal(watched(watch, &docker_user), watches[i].ours);
 		assert_int_equal(docker_user, watches[i].docker_user);
 		assert_false(watched(watch, &docker_user));
+	}
+	nft_watch_close(watch);
+	nft_close(nft);
+}
+
+/* Somebody else, who changes a table of ours after so many microseconds. */
+static pid_t start_other(const struct ruleset *ruleset, unsigned microseconds)
+{
+	struct set set = set_like(ruleset_set(ruleset, "ended4"));
+	struct error error = { 0 };
+	pid_t other = fork();
+	struct nft *nft;
+	int r;
+
+	if (other)
+		return other;
+	r = nft_open(NFT_PLAIN, &nft, &error);
+	if (r >= 0 && set_add(&set)) {
+		usleep(microseconds);
+		r = nft_set_add(nft, &set, 100, &error);
+	}
+	_exit(r < 0);
+}
+
+/* The watch does not hear what others do while a large change of ours is written, and says so; and only then. */
+static void test_watch_beside_large(void **state)
+{
+	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_large(20000);
+	struct nft *nft = open_nft(NFT_PLAIN);
+	struct nft_watch *watch = NULL;
+	bool docker_user;
+
+	OK(nft_watch_open(nft, &watch, error));
+	OK(nft_apply(nft, NULL, first, error));
+	srand(7);
+	for (int i = 0; i < 60; i++) {
+		pid_t other = i % 4 ? start_other(first, (unsigned)rand() % 40000) : 0;
+		int status = 0;
+
+		assert_int_not_equal(other, -1);
+		OK(nft_apply(nft, i % 2 ? second : first, i % 2 ? first : second, error));
+		assert_true(!other || waitpid(other, &status, 0) == other);
+		assert_int_equal(status, 0);
+		assert_int_equal(watched(watch, &docker_user), other != 0);
 	}
 	nft_watch_close(watch);
 	nft_close(nft);
@@ -1371,6 +1415,7 @@ int main(void)
 		cmocka_unit_test_setup(test_rebuild, new_namespace),
 		cmocka_unit_test_setup(test_standin, new_namespace),
 		cmocka_unit_test_setup(test_watch, new_namespace),
+		cmocka_unit_test_setup(test_watch_beside_large, new_namespace),
 		cmocka_unit_test_setup(test_run_time_sets, new_namespace),
 		cmocka_unit_test_setup(test_counters, new_namespace),
 		cmocka_unit_test_setup(test_no_gap, new_namespace),
