@@ -5,28 +5,16 @@
 #include <string.h>
 
 #include "base/array.h"
-
-#include <uthash.h>
+#include "base/spots.h"
 
 /*
  * The arrays are the truth; the index only says where in them a key is. It is made at the first look-up, follows puts
  * and drops, and is made again when an array turns out to have been changed by other hands. Without memory for it
  * there is none, and look-ups walk the array.
- *
- * It is a table of places, each at the hash of its key or, where that is taken, behind it without a gap. The key itself
- * is the item's.
  */
 
-#define NOWHERE UINT32_MAX
-
-struct place {
-	uint32_t slot; /* NOWHERE: free */
-	uint32_t hash;
-};
-
 struct index {
-	struct place *places;
-	size_t room, n_places; /* room: a power of two, a third of it free at least */
+	struct spots spots;
 	const void *items; /* the array it was made for, and its count */
 	size_t n_items;
 	bool bad; /* no memory, or too many items */
@@ -52,19 +40,11 @@ static bool text_equal(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-static uint32_t bytes_hash(const void *bytes, size_t length)
-{
-	unsigned hash;
-
-	HASH_VALUE(bytes, length, hash);
-	return hash;
-}
-
 static size_t interface_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct interface *interface = item;
 
-	hashes[0] = bytes_hash(&interface->index, sizeof(interface->index));
+	hashes[0] = spots_hash(&interface->index, sizeof(interface->index));
 	return 1;
 }
 
@@ -72,7 +52,7 @@ static size_t network_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct network *network = item;
 
-	hashes[0] = bytes_hash(network->id, strlen(network->id));
+	hashes[0] = spots_hash(network->id, strlen(network->id));
 	return 1;
 }
 
@@ -80,7 +60,7 @@ static size_t container_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct container *container = item;
 
-	hashes[0] = bytes_hash(container->id, strlen(container->id));
+	hashes[0] = spots_hash(container->id, strlen(container->id));
 	return 1;
 }
 
@@ -89,7 +69,7 @@ static size_t endpoint_hashes(const void *item, uint32_t hashes[KEYS])
 {
 	const struct endpoint *endpoint = item;
 	const struct addr *addresses[KEYS] = { &endpoint->ip4, &endpoint->ip6 };
-	uint32_t network = bytes_hash(endpoint->network, strlen(endpoint->network));
+	uint32_t network = spots_hash(endpoint->network, strlen(endpoint->network));
 	char key[sizeof(network) + sizeof(struct addr)];
 	size_t n = 0;
 
@@ -98,7 +78,7 @@ static size_t endpoint_hashes(const void *item, uint32_t hashes[KEYS])
 		if (!addresses[i]->family)
 			continue;
 		memcpy(key + sizeof(network), addresses[i], sizeof(struct addr));
-		hashes[n++] = bytes_hash(key, sizeof(key));
+		hashes[n++] = spots_hash(key, sizeof(key));
 	}
 	return n;
 }
@@ -184,70 +164,8 @@ static void *kind_item(const struct inventory *inventory, enum kind kind, size_t
 
 static void index_empty(struct index *index)
 {
-	free(index->places);
+	spots_clear(&index->spots);
 	memset(index, 0, sizeof(*index));
-}
-
-/* The first place of the hash, or the next one after another; NULL without. */
-static struct place *index_place(const struct index *index, uint32_t hash, const struct place *after)
-{
-	size_t i = after ? (size_t)(after - index->places) + 1 : hash;
-	struct place *place;
-
-	if (!index->room)
-		return NULL;
-	do
-		place = &index->places[i++ & (index->room - 1)];
-	while (place->slot != NOWHERE && place->hash != hash);
-	return place->slot != NOWHERE ? place : NULL;
-}
-
-/* For an index that has room. */
-static void index_set(struct index *index, struct place place)
-{
-	size_t i = place.hash, mask = index->room - 1;
-
-	while (index->places[i & mask].slot != NOWHERE)
-		i++;
-	index->places[i & mask] = place;
-	index->n_places++;
-}
-
-/* Makes room for one more. False without memory; all stays as it is then. */
-static bool index_reserve(struct index *index)
-{
-	struct index wider = *index;
-
-	if (3 * (index->n_places + 1) <= 2 * index->room)
-		return true;
-	wider.room = index->room ? 2 * index->room : 8;
-	wider.n_places = 0;
-	wider.places = malloc(wider.room * sizeof(*wider.places));
-	if (!wider.places)
-		return false;
-	for (size_t i = 0; i < wider.room; i++)
-		wider.places[i].slot = NOWHERE;
-	for (size_t i = 0; i < index->room; i++)
-		if (index->places[i].slot != NOWHERE)
-			index_set(&wider, index->places[i]);
-	free(index->places);
-	*index = wider;
-	return true;
-}
-
-/* Those behind it move up, so that none has a gap before it; but none to before its hash. */
-static void index_cut(struct index *index, struct place *place)
-{
-	size_t mask = index->room - 1, gap = (size_t)(place - index->places);
-
-	for (size_t i = (gap + 1) & mask; index->places[i].slot != NOWHERE; i = (i + 1) & mask) {
-		if (((i - index->places[i].hash) & mask) < ((i - gap) & mask))
-			continue;
-		index->places[gap] = index->places[i];
-		gap = i;
-	}
-	index->places[gap].slot = NOWHERE;
-	index->n_places--;
 }
 
 /* Notes where an item is. Items that share a key are all there; puts leave no such keys. */
@@ -256,28 +174,25 @@ static void index_note(struct index *index, enum kind kind, const void *item, si
 	uint32_t hashes[KEYS];
 	size_t n = kinds[kind].hashes(item, hashes);
 
-	for (size_t i = 0; i < n && !index->bad; i++) {
-		index->bad = slot >= NOWHERE || !index_reserve(index);
-		if (!index->bad)
-			index_set(index, (struct place){ (uint32_t)slot, hashes[i] });
-	}
+	for (size_t i = 0; i < n && !index->bad; i++)
+		index->bad = slot >= SPOT_NOWHERE || !spots_add(&index->spots, hashes[i], (uint32_t)slot);
 }
 
-/* The item at slot `from` is at `to` now; NOWHERE: it is gone. */
+/* The item at slot `from` is at `to` now; SPOT_NOWHERE: it is gone. */
 static void index_move(struct index *index, enum kind kind, const void *item, size_t from, size_t to)
 {
 	uint32_t hashes[KEYS];
 	size_t n = kinds[kind].hashes(item, hashes);
-	struct place *place;
+	struct spot *spot;
 
 	for (size_t i = 0; i < n; i++) {
-		place = index_place(index, hashes[i], NULL);
-		while (place && place->slot != from)
-			place = index_place(index, hashes[i], place);
-		if (place && to == NOWHERE)
-			index_cut(index, place);
-		else if (place)
-			place->slot = (uint32_t)to;
+		spot = spots_find(&index->spots, hashes[i], NULL);
+		while (spot && spot->slot != from)
+			spot = spots_find(&index->spots, hashes[i], spot);
+		if (spot && to == SPOT_NOWHERE)
+			spots_cut(&index->spots, spot);
+		else if (spot)
+			spot->slot = (uint32_t)to;
 	}
 }
 
@@ -309,10 +224,10 @@ static void *kind_find(const struct inventory *inventory, enum kind kind, const 
 	void *found = NULL;
 
 	for (size_t i = 0; index && i < n_hashes; i++) {
-		const struct place *place = NULL;
+		const struct spot *spot = NULL;
 
-		while ((place = index_place(index, hashes[i], place))) {
-			void *item = kind_item(inventory, kind, place->slot);
+		while ((spot = spots_find(&index->spots, hashes[i], spot))) {
+			void *item = kind_item(inventory, kind, spot->slot);
 
 			if (item > found && kinds[kind].same(item, model))
 				found = item;
@@ -335,7 +250,7 @@ static void kind_cut(struct inventory *inventory, enum kind kind, void *item)
 	char *moved = kind_item(inventory, kind, last);
 
 	if (index)
-		index_move(index, kind, item, slot, NOWHERE);
+		index_move(index, kind, item, slot, SPOT_NOWHERE);
 	kinds[kind].clear(item);
 	if (moved != item) {
 		memcpy(item, moved, size);
@@ -344,6 +259,22 @@ static void kind_cut(struct inventory *inventory, enum kind kind, void *item)
 	}
 	if (inventory->index)
 		inventory->index->of[kind].n_items = last;
+}
+
+/* What spares who makes a model from looking at keys and names: those of a container stand anywhere in memory. */
+static void stamp(struct inventory *inventory, enum kind kind, void *item)
+{
+	struct container *container = item;
+	struct endpoint *endpoint = item;
+
+	if (kind == KIND_NETWORK) {
+		((struct network *)item)->stamp = ++inventory->stamps;
+	} else if (kind == KIND_CONTAINER) {
+		container->stamp = ++inventory->stamps;
+		container->name_hash = spots_hash(container->name, strlen(container->name));
+	} else if (kind == KIND_ENDPOINT) {
+		endpoint->network_stamp = endpoint->container_stamp = 0;
+	}
 }
 
 /* What the item replaces goes only when there is room for the item: an endpoint never loses its container. */
@@ -364,6 +295,7 @@ static int kind_put(struct inventory *inventory, enum kind kind, void *item)
 	slot = kind_item(inventory, kind, (*kind_count(inventory, kind))++);
 	memcpy(slot, item, kinds[kind].size);
 	memset(item, 0, kinds[kind].size);
+	stamp(inventory, kind, slot);
 	if (index)
 		index_note(index, kind, slot, index->n_items++);
 	return 0;
@@ -450,11 +382,14 @@ struct network *inventory_network_of(const struct inventory *inventory, struct e
 	uint32_t at = endpoint->network_at;
 	struct network *network;
 
-	if (at < inventory->n_networks && strcmp(inventory->networks[at].id, endpoint->network) == 0)
+	if (endpoint->network_stamp && at < inventory->n_networks &&
+	    inventory->networks[at].stamp == endpoint->network_stamp)
 		return &inventory->networks[at];
 	network = inventory_network(inventory, endpoint->network);
-	if (network)
+	if (network) {
 		endpoint->network_at = (uint32_t)(network - inventory->networks);
+		endpoint->network_stamp = network->stamp;
+	}
 	return network;
 }
 
@@ -463,13 +398,14 @@ struct container *inventory_container_of(const struct inventory *inventory, stru
 	uint32_t at = endpoint->container_at;
 	struct container *container;
 
-	if (!endpoint->container[0])
-		return NULL;
-	if (at < inventory->n_containers && strcmp(inventory->containers[at].id, endpoint->container) == 0)
+	if (endpoint->container_stamp && at < inventory->n_containers &&
+	    inventory->containers[at].stamp == endpoint->container_stamp)
 		return &inventory->containers[at];
-	container = inventory_container(inventory, endpoint->container);
-	if (container)
+	container = endpoint->container[0] ? inventory_container(inventory, endpoint->container) : NULL;
+	if (container) {
 		endpoint->container_at = (uint32_t)(container - inventory->containers);
+		endpoint->container_stamp = container->stamp;
+	}
 	return container;
 }
 

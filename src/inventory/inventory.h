@@ -41,6 +41,7 @@ enum gateway_mode {
 };
 
 struct network {
+	uint64_t stamp; /* each put gives another; 0: it was not put */
 	char *engine; /* "docker" */
 	char *id;
 	char *name;
@@ -67,7 +68,9 @@ struct endpoint {
 	char *name; /* as the engine lists it in the network; may be "" */
 	struct addr ip4, ip6;
 	uint8_t mac[6];
-	uint32_t network_at, container_at; /* where they were last: a hint, which who makes a model writes */
+	/* Where they were last, and their stamps: hints, which who makes a model writes; a put forgets them. */
+	uint32_t network_at, container_at;
+	uint64_t network_stamp, container_stamp;
 };
 
 struct port_binding {
@@ -84,6 +87,8 @@ struct request {
 };
 
 struct container {
+	uint64_t stamp; /* as a network's */
+	uint32_t name_hash; /* spots_hash() of the name, where it has a stamp */
 	char *engine;
 	char *id;
 	char *name; /* without the leading slash */
@@ -122,6 +127,7 @@ struct inventory {
 	struct port_bits busy; /* ports that sockets of this machine wait on */
 	uint16_t own_first, own_last; /* those that it takes its own from; 0: not known */
 	struct addr resolver; /* the one the machine uses or serves; family 0 without */
+	uint64_t stamps; /* the last one */
 	struct inventory_index *index; /* of inventory.c, for the look-ups by key; NULL works too, but slower */
 };
 

@@ -150,7 +150,7 @@ static int class_describe(struct class *class, const struct model *model, const 
 	class->internal = location->network && location->network->internal;
 	class->network = location->network ? location->network->bridge : "";
 	if (location->network) {
-		const struct member *entry = model_entry(model, MEMBER_NETWORK, location->network->name);
+		const struct member *entry = names_of_network(model, location->network);
 
 		class->isolate = entry && entry->isolate >= 0 ? entry->isolate : !location->network->icc;
 	}

@@ -5,33 +5,23 @@
 #include <string.h>
 
 #include "base/array.h"
+#include "base/spots.h"
 #include "verdict/resolve.h"
 #include "verdict/zones.h"
 
-/*
- * Look-up of single addresses, made when it is first asked for: most models are only compiled. Ranges of an interface
- * stand together in model->locations and are searched in turn.
- */
-struct spot {
-	struct {
-		char interface[IFNAMSIZ];
-		struct addr addr;
-	} key;
-	size_t location;
-	UT_hash_handle hh;
-};
-
+/* Ranges of an interface stand together in model->locations, in the order of their addresses. */
 struct named {
 	char name[IFNAMSIZ];
 	enum role role;
 	const struct network *network;
+	size_t first_range, n_ranges; /* places in model->locations */
 	UT_hash_handle hh;
 };
 
 struct location_index {
-	struct spot *spots; /* what the table is made of, one for each single location */
-	struct spot *table;
 	struct named *interfaces;
+	struct spots singles; /* made when it is first asked for: most models are only compiled */
+	bool has_singles;
 };
 
 static void index_free(struct location_index *index)
@@ -40,8 +30,7 @@ static void index_free(struct location_index *index)
 
 	if (!index)
 		return;
-	HASH_CLEAR(hh, index->table);
-	free(index->spots);
+	spots_clear(&index->singles);
 	HASH_ITER(hh, index->interfaces, named, next_named) {
 		HASH_DEL(index->interfaces, named);
 		free(named);
@@ -75,6 +64,21 @@ static struct named *named_add(const struct model *model, const char *interface)
 	return named;
 }
 
+static int index_ranges(const struct model *model)
+{
+	struct named *named = NULL;
+
+	for (size_t i = model->n_singles; i < model->n_locations; i++) {
+		if (!named || strcmp(named->name, model->locations[i].interface) != 0)
+			named = named_add(model, model->locations[i].interface);
+		if (!named)
+			return -ENOMEM;
+		if (!named->n_ranges++)
+			named->first_range = i;
+	}
+	return 0;
+}
+
 /* A bridge may be gone, and its network still be there. */
 static int index_interfaces(const struct model *model)
 {
@@ -104,62 +108,91 @@ int model_index(struct model *model)
 	if (!index)
 		return -ENOMEM;
 	model->index = index;
-	return index_interfaces(model);
+	return index_interfaces(model) < 0 || index_ranges(model) < 0 ? -ENOMEM : 0;
 }
 
-/* False without memory. Of two at one address the later one counts. */
-static bool index_locations(const struct model *model)
+static uint32_t single_hash(const char *interface, const struct addr *addr)
+{
+	struct {
+		char interface[IFNAMSIZ];
+		struct addr addr;
+	} key = { 0 };
+
+	memccpy(key.interface, interface, '\0', sizeof(key.interface) - 1);
+	key.addr = *addr;
+	return spots_hash(&key, sizeof(key));
+}
+
+/* False without memory. */
+static bool index_singles(const struct model *model)
 {
 	struct location_index *index = model->index;
-	struct spot *spots = index->spots ? index->spots : calloc(model->n_singles + 1, sizeof(*spots));
 
-	if (!spots || index->spots)
-		return spots;
-	for (size_t i = 0; i < model->n_singles; i++) {
-		struct spot *spot = &spots[i], *old;
+	for (size_t i = index->has_singles ? model->n_singles : 0; i < model->n_singles; i++) {
+		const struct location *location = &model->locations[i];
 
-		memcpy(spot->key.interface, model->locations[i].interface, IFNAMSIZ);
-		spot->key.addr = model->locations[i].range.first;
-		spot->location = i;
-		HASH_REPLACE(hh, index->table, key, sizeof(spot->key), spot, old);
-		if (!spot->hh.tbl) {
-			HASH_CLEAR(hh, index->table);
-			free(spots);
+		if (!spots_add(&index->singles, single_hash(location->interface, &location->range.first),
+				(uint32_t)i)) {
+			spots_clear(&index->singles);
 			return false;
 		}
 	}
-	index->spots = spots;
+	index->has_singles = true;
 	return true;
 }
 
+static bool is_single_at(const struct location *location, const char *interface, const struct addr *addr)
+{
+	return addr_compare(&location->range.first, addr) == 0 && strcmp(location->interface, interface) == 0;
+}
+
+/* Of two at one address the later one counts. */
 static const struct location *single_location(const struct model *model, const char *interface, const struct addr *addr)
 {
-	struct spot key = { 0 }, *spot;
+	const struct location *found = NULL;
+	const struct spot *spot = NULL;
+	uint32_t hash;
 
-	if (!index_locations(model)) {
+	if (!index_singles(model)) {
 		for (size_t i = model->n_singles; i-- > 0;)
-			if (addr_compare(&model->locations[i].range.first, addr) == 0 &&
-			    strcmp(model->locations[i].interface, interface) == 0)
+			if (is_single_at(&model->locations[i], interface, addr))
 				return &model->locations[i];
 		return NULL;
 	}
-	snprintf(key.key.interface, IFNAMSIZ, "%s", interface);
-	key.key.addr = *addr;
-	HASH_FIND(hh, model->index->table, &key.key, sizeof(key.key), spot);
-	return spot ? &model->locations[spot->location] : NULL;
+	hash = single_hash(interface, addr);
+	while ((spot = spots_find(&model->index->singles, hash, spot))) {
+		const struct location *location = &model->locations[spot->slot];
+
+		if (location > found && is_single_at(location, interface, addr))
+			found = location;
+	}
+	return found;
+}
+
+static const struct location *range_location(const struct model *model, const char *interface, const struct addr *addr)
+{
+	const struct named *named = named_at(model, interface);
+	size_t first = named ? named->first_range : 0, end = named ? first + named->n_ranges : 0;
+
+	while (first < end) {
+		size_t middle = first + (end - first) / 2;
+		const struct location *location = &model->locations[middle];
+
+		if (range_contains(&location->range, addr))
+			return location;
+		if (addr_compare(&location->range.last, addr) < 0)
+			first = middle + 1;
+		else
+			end = middle;
+	}
+	return NULL;
 }
 
 const struct location *model_location(const struct model *model, const char *interface, const struct addr *addr)
 {
 	const struct location *location = single_location(model, interface, addr);
 
-	if (location || !model->locations)
-		return location;
-	for (size_t i = model->n_singles; i < model->n_locations; i++)
-		if (range_contains(&model->locations[i].range, addr) &&
-		    strcmp(model->locations[i].interface, interface) == 0)
-			return &model->locations[i];
-	return NULL;
+	return location ? location : range_location(model, interface, addr);
 }
 
 enum role model_role(const struct model *model, const char *interface)

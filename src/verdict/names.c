@@ -17,6 +17,7 @@ struct meant {
 struct names {
 	struct name *table;
 	struct meant *containers; /* of each of the inventory, after names_meet() */
+	const struct member **networks; /* likewise their entries */
 };
 
 #define SERVICE_NAME_MAX 520
@@ -32,6 +33,7 @@ struct names *names_free(struct names *names)
 		free(name);
 	}
 	free(names->containers);
+	free(names->networks);
 	free(names);
 	return NULL;
 }
@@ -110,11 +112,22 @@ static struct name *names_of_service(const struct model *model, const struct con
 	return length < (int)sizeof(text) ? find(model, text) : NULL;
 }
 
+static struct name *find_own(const struct model *model, const struct container *container)
+{
+	struct name *name;
+
+	if (!container->stamp)
+		return find(model, container->name);
+	HASH_FIND_BYHASHVALUE(hh, model->names->table, container->name, strlen(container->name), container->name_hash,
+			      name);
+	return name;
+}
+
 static struct meant meant_by(const struct model *model, const struct container *container)
 {
 	if (model->names->containers)
 		return model->names->containers[container - model->inventory->containers];
-	return (struct meant){ find(model, container->name), names_of_service(model, container) };
+	return (struct meant){ find_own(model, container), names_of_service(model, container) };
 }
 
 int names_meet(struct model *model)
@@ -122,13 +135,18 @@ int names_meet(struct model *model)
 	size_t n = model->inventory->n_containers;
 	struct meant *all = calloc(n + 1, sizeof(*all));
 
-	if (!all)
+	model->names->networks = calloc(model->inventory->n_networks + 1, sizeof(*model->names->networks));
+	if (!all || !model->names->networks) {
+		free(all);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < model->inventory->n_networks; i++) {
 		struct name *name = find(model, model->inventory->networks[i].name);
 
-		if (name)
-			name->kinds |= 1u << MEMBER_NETWORK;
+		if (!name)
+			continue;
+		name->kinds |= 1u << MEMBER_NETWORK;
+		model->names->networks[i] = name->entries[MEMBER_NETWORK];
 	}
 	for (size_t i = 0; i < n; i++) {
 		all[i] = meant_by(model, &model->inventory->containers[i]);
@@ -146,6 +164,11 @@ const struct member *model_entry(const struct model *model, enum member_kind kin
 	const struct name *found = names_find(model, name);
 
 	return found ? found->entries[kind] : NULL;
+}
+
+const struct member *names_of_network(const struct model *model, const struct network *network)
+{
+	return model->names->networks[network - model->inventory->networks];
 }
 
 const struct member *names_of_container(const struct model *model, const struct container *container,

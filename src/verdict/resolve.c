@@ -36,7 +36,7 @@ static void describe_endpoint(const struct model *model, const struct endpoint *
 	if (!ret->entry && ret->labelled)
 		ret->entry = &ret->labelled->asked.entry;
 	if (!ret->entry && !ret->image_labels)
-		ret->entry = model_entry(model, MEMBER_NETWORK, ret->network->name);
+		ret->entry = names_of_network(model, ret->network);
 }
 
 static int note_publishing(struct model *model, size_t location)

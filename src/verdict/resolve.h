@@ -34,6 +34,8 @@ const struct name *names_find(const struct model *model, const char *text);
 /* As container_entry(), and whether a clause speaks of the container by one of its names. */
 const struct member *names_of_container(const struct model *model, const struct container *container,
 					bool *ret_selected);
+/* The entry of a network of the model's inventory, or NULL. */
+const struct member *names_of_network(const struct model *model, const struct network *network);
 /* A clause selects by it. */
 int names_select(struct model *model, const struct selector *selector);
 struct names *names_free(struct names *names);

@@ -28,7 +28,7 @@ unsigned location_policies(const struct model *model, const struct location *loc
 	const struct member *entry = location->entry, *network = NULL;
 
 	if (location->labelled)
-		network = model_entry(model, MEMBER_NETWORK, location->network->name);
+		network = names_of_network(model, location->network);
 	/* No label opens a network that was closed as a whole. */
 	if (location->labelled && (!location->labelled->asked.has_policies ||
 				   (network && network->policies & (POLICY_DISABLED | POLICY_QUARANTINE))))
@@ -51,7 +51,7 @@ int location_groups(const struct model *model, const struct location *location, 
 	size_t n = 0;
 
 	if (location->network && entry && entry->kind == MEMBER_CONTAINER && !entry->has_groups)
-		entry = model_entry(model, MEMBER_NETWORK, location->network->name);
+		entry = names_of_network(model, location->network);
 	for (size_t i = 0; entry && i < entry->n_groups; i++) {
 		const char **slot = ARRAY_ADD(groups, n);
 
@@ -82,7 +82,7 @@ static bool in_group(const struct model *model, const struct location *location,
 	const struct member *entry = location->entry, *network = NULL;
 
 	if (location->network)
-		network = model_entry(model, MEMBER_NETWORK, location->network->name);
+		network = names_of_network(model, location->network);
 	if (entry && entry->kind == MEMBER_CONTAINER && !entry->has_groups)
 		entry = network;
 	return entry_in_group(entry, name) || (block && location->labelled && entry_in_group(network, name));
@@ -100,7 +100,7 @@ static bool entry_has_tag(const struct member *entry, const char *name)
 static bool has_tag(const struct model *model, const struct location *location, const char *name)
 {
 	return entry_has_tag(location->entry, name) ||
-	       (location->labelled && entry_has_tag(model_entry(model, MEMBER_NETWORK, location->network->name), name));
+	       (location->labelled && entry_has_tag(names_of_network(model, location->network), name));
 }
 
 /*
