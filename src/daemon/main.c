@@ -140,7 +140,10 @@ static void engine_changed(void *data)
 	if (!daemon->engine)
 		return;
 	daemon->engine_seen = engine_state(daemon->engine);
-	if (daemon->active && before != ENGINE_CONNECTED && daemon->engine_seen == ENGINE_CONNECTED)
+	if (before == ENGINE_CONNECTED || daemon->engine_seen != ENGINE_CONNECTED)
+		return;
+	daemon->listed = true;
+	if (daemon->active)
 		docker_user_ensure(daemon, true);
 }
 

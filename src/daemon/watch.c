@@ -2,6 +2,7 @@
 #include "daemon/watch.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 
@@ -189,6 +190,17 @@ static void on_hangup(uv_signal_t *handle, int number)
 		load_again(daemon);
 }
 
+/* A list is some kilobytes of text for each container, and stands beside what is made of it for a while. */
+static void give_memory_back(struct daemon *daemon)
+{
+	if (!daemon->listed || !engine_settled(daemon->engine))
+		return;
+	daemon->listed = false;
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
+}
+
 static void on_clock(uv_timer_t *handle)
 {
 	struct daemon *daemon = handle->data;
@@ -217,6 +229,7 @@ static void on_clock(uv_timer_t *handle)
 	if ((daemon->active && daemon->problem[0]) || daemon->leftover)
 		daemon->repair = true; /* what failed is tried again */
 	fast_tick(daemon);
+	give_memory_back(daemon);
 }
 
 /* After each turn of the loop: however many things changed in it, the kernel is written once. */

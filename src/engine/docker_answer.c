@@ -213,14 +213,14 @@ static int keep_container(struct docker_track *track, struct thing *thing, struc
 /* A copy of what is known for the container; *ret_n 0 as long as nothing is. */
 static int bindings_copy(const struct thing *thing, struct port_binding **ret, size_t *ret_n)
 {
-	size_t n = thing ? thing->bindings.n_ports : 0;
+	size_t n = thing ? thing->n_ports : 0;
 	struct port_binding *copy = NULL;
 
 	if (n) {
 		copy = malloc(n * sizeof(*copy));
 		if (!copy)
 			return -ENOMEM;
-		memcpy(copy, thing->bindings.ports, n * sizeof(*copy));
+		memcpy(copy, thing->ports, n * sizeof(*copy));
 	}
 	*ret = copy;
 	*ret_n = n;
@@ -323,10 +323,11 @@ static int bindings_answer(struct docker_track *track, struct thing *thing, cons
 		docker_bindings_clear(&bindings);
 		return r;
 	}
-	docker_bindings_clear(&thing->bindings);
-	thing->bindings = bindings;
+	free(thing->ports);
+	thing->ports = bindings.ports;
+	thing->n_ports = bindings.n_ports;
 	thing->known = true;
-	if (!container || (!container->n_bindings && !bindings.n_ports))
+	if (!container || (!container->n_bindings && !thing->n_ports))
 		return 0;
 	free(TAKE_PTR(container->bindings));
 	container->n_bindings = 0;

@@ -47,7 +47,8 @@ struct thing {
 	struct docker_container *container; /* an answer that waits for its image */
 	uint64_t kept; /* the number of the question of that answer */
 	struct docker_labels labels;
-	struct docker_bindings bindings; /* of a container; they never change */
+	struct port_binding *ports; /* bindings; they never change */
+	size_t n_ports;
 	struct thing *prev, *next; /* of the queue */
 	struct thing *later_prev, *later_next;
 	UT_hash_handle hh;

@@ -81,7 +81,7 @@ void thing_free(struct docker_track *track, struct thing *thing)
 	HASH_DEL(track->things, thing);
 	thing_drop_answer(thing);
 	docker_labels_clear(&thing->labels);
-	docker_bindings_clear(&thing->bindings);
+	free(thing->ports);
 	free(thing);
 }
 
