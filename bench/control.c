@@ -93,7 +93,7 @@ static void start(struct engine *engine, unsigned i)
 {
 	struct inventory *inventory = engine->world.inventory;
 	const struct endpoint *last = &inventory->endpoints[inventory->n_endpoints - 1];
-	struct container container = { .engine = strdup("docker"), .id = strdup("more"), .name = strdup("more") };
+	struct container container = { .engine = "docker", .id = strdup("more"), .name = strdup("more") };
 	struct endpoint endpoint = {
 		.container = strdup("more"), .name = strdup("more"), .ip4 = last->ip4, .ip6 = last->ip6
 	};

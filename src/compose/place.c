@@ -111,12 +111,12 @@ static int fill_network(const struct placing *placing, const struct compose_netw
 	struct prefix subnet;
 	int r = 0;
 
-	ret->engine = strdup("docker");
+	ret->engine = "docker";
 	ret->name = strdup(like->name);
 	ret->driver = strdup(like->driver && *like->driver ? like->driver : "bridge");
 	if (asprintf(&ret->id, COMPOSE_ID "network-%u", placing->n_bridges) < 0)
 		ret->id = NULL;
-	if (!ret->engine || !ret->name || !ret->driver || !ret->id)
+	if (!ret->name || !ret->driver || !ret->id)
 		return -ENOMEM;
 	ret->internal = like->internal;
 	ret->icc = like->icc;
@@ -252,13 +252,13 @@ static int fill_container(struct placing *placing, size_t i, struct container *r
 	struct compose_service *service = &placing->compose->services[i];
 	int r = 0;
 
-	ret->engine = strdup("docker");
+	ret->engine = "docker";
 	ret->name = strdup(service->container);
 	ret->project = strdup(placing->compose->project);
 	ret->service = strdup(service->name);
 	if (asprintf(&ret->id, COMPOSE_ID "%zu", i) < 0)
 		ret->id = NULL;
-	if (!ret->engine || !ret->name || !ret->project || !ret->service || !ret->id)
+	if (!ret->name || !ret->project || !ret->service || !ret->id)
 		return -ENOMEM;
 	ret->running = true;
 	ret->host_network = service->mode && strcmp(service->mode, "host") == 0;

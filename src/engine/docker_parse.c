@@ -302,11 +302,11 @@ static int get_network(const json_t *json, struct network *network)
 	const char *trusted;
 	size_t i;
 
-	network->engine = strdup(ENGINE);
+	network->engine = ENGINE;
 	network->id = strdup(get_text(json, "Id"));
 	network->name = name_copy(get_text(json, "Name"));
 	network->driver = name_copy(get_text(json, "Driver"));
-	if (!network->engine || !network->id || !network->name || !network->driver)
+	if (!network->id || !network->name || !network->driver)
 		return -ENOMEM;
 	network->internal = json_is_true(json_object_get(json, "Internal"));
 	network->icc = !json_object_get(options, "com.docker.network.bridge.enable_icc") ||
@@ -584,11 +584,11 @@ static int get_container(const json_t *json, struct docker_container *ret)
 	const char *mode = get_text(json_object_get(json, "HostConfig"), "NetworkMode");
 	struct container *container = &ret->container;
 
-	container->engine = strdup(ENGINE);
+	container->engine = ENGINE;
 	container->id = strdup(get_text(json, "Id"));
 	container->name = name_copy(get_container_name(json_object_get(json, "Names")));
 	container->image = name_copy(get_text(json, "Image"));
-	if (!container->engine || !container->id || !container->name || !container->image)
+	if (!container->id || !container->name || !container->image)
 		return -ENOMEM;
 	if (label_copy(labels, LABEL_PROJECT, &container->project) < 0 ||
 	    label_copy(labels, LABEL_SERVICE, &container->service) < 0 ||

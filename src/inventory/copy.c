@@ -48,7 +48,6 @@ static bool requests_again(struct container *container)
 static bool network_again(struct network *network)
 {
 	bool whole[] = {
-		text_again(&network->engine),
 		text_again(&network->id),
 		text_again(&network->name),
 		text_again(&network->driver),
@@ -56,7 +55,7 @@ static bool network_again(struct network *network)
 		bytes_again(&network->gateways, network->n_gateways, sizeof(*network->gateways)),
 	};
 
-	return whole[0] && whole[1] && whole[2] && whole[3] && whole[4] && whole[5];
+	return whole[0] && whole[1] && whole[2] && whole[3] && whole[4];
 }
 
 static bool endpoint_again(struct endpoint *endpoint)
@@ -69,8 +68,8 @@ static bool endpoint_again(struct endpoint *endpoint)
 
 static bool container_again(struct container *container)
 {
-	char **texts[] = { &container->engine, &container->id,	    &container->name,
-			   &container->image,  &container->project, &container->service };
+	char **texts[] = { &container->id, &container->name, &container->image, &container->project,
+			   &container->service };
 	bool whole = requests_again(container);
 
 	for (size_t i = 0; i < ELEMENTSOF(texts); i++)

@@ -504,7 +504,6 @@ void interface_clear(struct interface *interface)
 
 void network_clear(struct network *network)
 {
-	free(network->engine);
 	free(network->id);
 	free(network->name);
 	free(network->driver);
@@ -533,7 +532,6 @@ struct request *requests_free(struct request *requests, size_t n)
 
 void container_clear(struct container *container)
 {
-	free(container->engine);
 	free(container->id);
 	free(container->name);
 	free(container->image);

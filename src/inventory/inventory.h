@@ -42,7 +42,7 @@ enum gateway_mode {
 
 struct network {
 	uint64_t stamp; /* each put gives another; 0: it was not put */
-	char *engine; /* "docker" */
+	const char *engine; /* "docker"; nobody's to free */
 	char *id;
 	char *name;
 	char *driver; /* "bridge", "macvlan" ... */
@@ -89,7 +89,7 @@ struct request {
 struct container {
 	uint64_t stamp; /* as a network's */
 	uint32_t name_hash; /* spots_hash() of the name, where it has a stamp */
-	char *engine;
+	const char *engine;
 	char *id;
 	char *name; /* without the leading slash */
 	char *image;

@@ -251,14 +251,32 @@ static int write_chains(const struct nft_plan *plan, const char *table, bool bas
 
 static int write_sets(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error)
 {
-	const struct ruleset *to = plan->to;
 	int r = 0;
 
-	for (size_t i = 0; i < to->n_sets && r == 0; i++)
+	for (size_t i = 0; i < plan->to->n_sets && r == 0; i++)
 		if (plan->sets[i].make)
-			r = write_set(batch, table, &to->sets[i], error);
-	for (size_t i = 0; i < to->n_sets && r == 0; i++)
-		r = nft_write_elements(batch, table, &to->sets[i], &plan->sets[i].put, true, 0, error);
+			r = write_set(batch, table, &plan->to->sets[i], error);
+	return r;
+}
+
+static int write_elements(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < plan->to->n_sets && r == 0; i++)
+		r = nft_write_elements(batch, table, &plan->to->sets[i], &plan->sets[i].put, true, 0, error);
+	return r;
+}
+
+/* The rules of chains of one kind. */
+static int write_all_rules(const struct nft_plan *plan, const char *table, bool base, struct nft_batch *batch,
+			   struct error *error)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < plan->to->n_chains && r == 0; i++)
+		if (plan->chains[i].rules && base == (plan->to->chains[i].hook != HOOK_NONE))
+			r = write_rules(plan, table, &plan->to->chains[i], batch, error);
 	return r;
 }
 
@@ -313,8 +331,9 @@ void nft_plan_trees_made(struct nft_plan *plan)
 }
 
 /*
- * The order lets every reference find what it names, both ways. A new base chain takes packets as soon as the kernel
- * sees its message, and until the commit has no more than its policy: so it comes when all else is there.
+ * The order lets every reference find what it names, both ways. A rule that looks into a map makes the kernel go through all
+ * of it: so maps are filled when the rules are there. A new base chain takes packets as soon as the kernel sees its message,
+ * and until the commit has no more than its policy: so it comes when all else is there.
  */
 int nft_plan_write(const struct nft_plan *plan, const char *table, struct nft_batch *batch, struct error *error)
 {
@@ -325,10 +344,13 @@ int nft_plan_write(const struct nft_plan *plan, const char *table, struct nft_ba
 	if (r == 0)
 		r = write_sets(plan, table, batch, error);
 	if (r == 0)
+		r = write_all_rules(plan, table, false, batch, error);
+	if (r == 0)
+		r = write_elements(plan, table, batch, error);
+	if (r == 0)
 		r = write_chains(plan, table, true, batch, error);
-	for (size_t i = 0; i < plan->to->n_chains && r == 0; i++)
-		if (plan->chains[i].rules)
-			r = write_rules(plan, table, &plan->to->chains[i], batch, error);
+	if (r == 0)
+		r = write_all_rules(plan, table, true, batch, error);
 	for (size_t i = 0; i < plan->n_gone_chains && r == 0; i++) {
 		const struct nft_note note = { .what = "chain", .name = plan->gone_chains[i].name, .table = table };
 

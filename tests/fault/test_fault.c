@@ -390,7 +390,6 @@ static struct network copy_network(const struct network *from)
 {
 	struct network to = *from;
 
-	to.engine = text_copy(from->engine);
 	to.id = text_copy(from->id);
 	to.name = text_copy(from->name);
 	to.driver = text_copy(from->driver);
@@ -413,7 +412,6 @@ static struct container copy_container(const struct container *from)
 {
 	struct container to = *from;
 
-	to.engine = text_copy(from->engine);
 	to.id = text_copy(from->id);
 	to.name = text_copy(from->name);
 	to.image = text_copy(from->image);

@@ -24,7 +24,7 @@ static void add_networks(struct scene *scene)
 
 		if (strncmp(nic->name, "br-", 3) != 0)
 			continue;
-		network.engine = strdup("docker");
+		network.engine = "docker";
 		MUST(asprintf(&network.id, "id-net-%c", nic->name[3]) > 0);
 		MUST(asprintf(&network.name, "net-%c", nic->name[3]) > 0);
 		network.driver = strdup("bridge");
@@ -159,7 +159,7 @@ static void add_containers(struct scene *scene)
 		char id[32];
 
 		snprintf(id, sizeof(id), "id-%s", names[i]);
-		container.engine = strdup("docker");
+		container.engine = "docker";
 		container.id = strdup(id);
 		container.name = strdup(names[i]);
 		container.image = strdup("image");
@@ -415,7 +415,7 @@ void scene_change(struct scene *scene)
 
 		if (!random_percent(25))
 			continue;
-		other.engine = strdup("docker");
+		other.engine = "docker";
 		MUST(asprintf(&other.id, "id-next-%u", ++born) > 0);
 		other.name = strdup(random_percent(50) ? old->name : "absent");
 		other.image = strdup("image");

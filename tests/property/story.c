@@ -34,7 +34,6 @@ static void container_copy(const struct container *from, struct inventory *to)
 {
 	struct container copy = *from;
 
-	copy.engine = text_twin(from->engine);
 	copy.id = text_twin(from->id);
 	copy.name = text_twin(from->name);
 	copy.image = text_twin(from->image);
@@ -58,7 +57,6 @@ void engine_copy(const struct inventory *from, struct inventory *to)
 	for (size_t i = 0; i < from->n_networks; i++) {
 		struct network copy = from->networks[i];
 
-		copy.engine = text_twin(copy.engine);
 		copy.id = text_twin(copy.id);
 		copy.name = text_twin(copy.name);
 		copy.driver = text_twin(copy.driver);

@@ -613,7 +613,7 @@ static void huge_answer(void **state)
 		if (!fake->peers[i]->held)
 			continue;
 		peer_write(fake->peers[i], head, sizeof(head) - 1);
-		for (unsigned j = 0; j < 66; j++)
+		for (unsigned j = 0; j < 257; j++)
 			peer_write(fake->peers[i], piece, 1 << 20);
 		fake->peers[i]->held = false;
 	}

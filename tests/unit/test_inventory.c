@@ -34,7 +34,7 @@ static struct addr address6(unsigned number)
 
 static void put_network(struct inventory *inventory, const char *engine, unsigned number)
 {
-	struct network network = { .engine = strdup(engine), .id = number_text("net", number) };
+	struct network network = { .engine = engine, .id = number_text("net", number) };
 
 	network.name = strdup("name");
 	network.driver = strdup("bridge");
@@ -44,7 +44,7 @@ static void put_network(struct inventory *inventory, const char *engine, unsigne
 
 static void put_container(struct inventory *inventory, unsigned number, const char *name)
 {
-	struct container container = { .engine = strdup("docker"), .id = number_text("con", number) };
+	struct container container = { .engine = "docker", .id = number_text("con", number) };
 
 	container.name = strdup(name);
 	container.image = strdup("image");

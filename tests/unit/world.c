@@ -122,7 +122,7 @@ static void read_network(struct inventory *inventory, const struct words *words)
 	struct network network = { .icc = true, .masquerade = true };
 
 	NEED(words->n >= 3, words->line);
-	network.engine = strdup("docker");
+	network.engine = "docker";
 	network.id = id_of(words->word[1]);
 	network.name = strdup(words->word[1]);
 	network.driver = strdup("bridge");
@@ -186,7 +186,7 @@ static void read_request(struct container *container, const char *word)
 
 static void read_container(struct inventory *inventory, const struct words *words, const char *id)
 {
-	struct container container = { .running = true, .id = strdup(id), .engine = strdup("docker") };
+	struct container container = { .running = true, .id = strdup(id), .engine = "docker" };
 
 	container.name = strdup(words->word[1]);
 	container.image = strdup("image");
