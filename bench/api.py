@@ -16,15 +16,16 @@ second apart. sprd's state is in memory, so that the disk's syncs are not in it;
 sentence of what changes, the revision, the transaction, reading back what the kernel then holds. "Processor" is what sprd's own
 thread ran for it, which other programs on the machine do not disturb. What of it model, ruleset and transaction cost is in the
 section "What a change costs". A container that starts or stops is from Docker's word to the kernel, as in the section on containers.
-The daemon takes at most 65,536 containers and 16,384 ranges.
+The daemon takes at most 262,144 containers, and 16,384 ranges.
 
 The first start is with an empty kernel, until the last container's rights are in it: what the played Docker takes to list its
 containers is in that, and beside it what sprd's own thread ran. The second finds its rules in the kernel, and ends when it says
 that it is ready; whether the last container had its rights then is said too."""
 
 # members, networks, an entry for each, times
-SIZES = [(10, 2, False, 40), (1000, 5, False, 30), (1000, 5, True, 30), (10000, 10, False, 10)]
-LONG = [(10000, 10, True, 10), (60000, 60, False, 2)]
+SIZES = [(10, 2, False, 40), (1000, 5, False, 30), (1000, 5, True, 30), (10000, 10, False, 20), (10000, 10, True, 10),
+         (100000, 100, False, 5)]
+LONG = [(10000, 500, False, 10), (100000, 500, False, 5)]
 READY = 0.01  # seconds between two looks
 APART = 0.1  # seconds between two changes: what one leaves to be done after its answer is not the next one's
 

@@ -7,6 +7,7 @@ import threading
 import time
 
 import live
+import towns
 from document import Table
 
 TEXT = """
@@ -16,10 +17,13 @@ is sent to the one at which the kernel has the container's rights, and from `die
 how long that takes to answer, is in it. The control: before it is measured, a container that may be reached is, and one that may
 not is not, under packets every 200 µs; and each start and each stop has to be seen in the kernel, or the run fails.
 
-"One after the other" leaves 100 ms between the two. The others start and stop at random moments, so many a second of each."""
+"One after the other" leaves 100 ms between the two. The others start and stop at random moments, so many a second of each.
+"Members" are who is there besides, a hundredth of them ranges of addresses, in networks of at most a thousand. Where a change
+takes longer than the next one waits, several are made at once."""
 
 ALONE = 100
 CROWDS = [(300, 10), (1000, 20)]  # how many start and stop, and how many a second of each
+LARGE = {(1000, 5): 1000, (10000, 10): 1000, (100000, 100): 200}  # members and networks: how many start and stop, 20 a second
 LANES = 24  # containers that take turns
 LIFE = (0.1, 0.4)  # seconds that one runs
 
@@ -65,26 +69,39 @@ def names(machine):
     return made
 
 
-def row(title, rate, found):
+def row(title, members, rate, found):
     starts, stops = zip(*found)
-    return [title, f"{len(found):,}", rate, *live.p50_p99(starts), *live.p50_p99(stops)]
+    return [title, f"{members:,}", f"{len(found):,}", rate, *live.p50_p99(starts), *live.p50_p99(stops)]
 
 
-def measure(options, alone=ALONE, crowds=None):
+def crowd_row(options, machine, rights, lives, rate):
+    members = machine.engine.town.members
+    options.say(f"  {lives} lives, {rate} a second, {members} members")
+    found, reached = crowd(machine, rights, lives, rate)
+    return row(f"{rate} starts and {rate} stops a second", members, f"{reached:.1f}", found)
+
+
+def rows_of(options, town, alone, crowds):
     rows = []
-    with live.standing(options) as machine:
+    with live.standing(options, town) as machine:
         machine.up(live.GRANT_OPEN)
         with live.Rights(options.build, machine.scene.router) as rights:
             live.must_be_rights(machine, rights)
-            options.say("  one after the other")
             name = names(machine)[0]
-            rows.append(row("one after the other", "", [live.life(machine, rights, name, 0.1) for _ in range(alone)]))
-            for lives, rate in crowds or CROWDS:
-                options.say(f"  {lives} lives, {rate} a second")
-                found, reached = crowd(machine, rights, lives, rate)
-                rows.append(row(f"{rate} starts and {rate} stops a second", f"{reached:.1f}", found))
+            if alone:
+                options.say("  one after the other")
+                found = [live.life(machine, rights, name, 0.1) for _ in range(alone)]
+                rows.append(row("one after the other", town.members, "", found))
+            rows += [crowd_row(options, machine, rights, *how) for how in crowds]
+    return rows
+
+
+def measure(options, alone=ALONE, crowds=None, large=None):
+    rows = rows_of(options, live.SMALL, alone, crowds or CROWDS)
+    for size, lives in (LARGE if large is None else large).items():
+        rows += rows_of(options, towns.Town(*size, 1, six=True), 0, [(lives, 20)])
     return [Table("Milliseconds from Docker's word to the kernel", [
-        "how", "containers", "a second, reached", "connect to rights p50", "p99", "die to no rights p50", "p99"], rows)]
+        "how", "members", "containers", "a second, reached", "connect to rights p50", "p99", "die to no rights p50", "p99"], rows)]
 
 
 PARTS = {"containers": ("Containers that start and stop", TEXT, measure)}

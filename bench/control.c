@@ -4,6 +4,7 @@
  * network namespace it is started in: `unshare -n build/bench/control WORLD YAML TIMES`, the first two as bench/rules takes
  * them. Every other change of a kind takes the one before it back. One JSON object.
  */
+#include <malloc.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -247,6 +248,9 @@ int main(int argc, char **argv)
 	printf("{\"classes\": %zu, \"elements\": %zu", engine.world.model->n_classes, elements);
 	printf(", \"full\": {\"ms\": %.3f, \"model\": %.3f, \"compile\": %.3f, \"write\": %.3f}", now_ms() - began,
 	       engine.model_ms, engine.compile_ms, engine.write_ms);
+#ifdef __GLIBC__
+	malloc_trim(0);
+#endif
 	printf(", \"resident_kb\": %ld", resident_kb());
 	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++)
 		measure(&engine, i);

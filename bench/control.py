@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a change costs from the inventory or the policy to the kernel's answer, at growing sizes."""
 
+import collections
 import json
 import os
 import subprocess
@@ -11,16 +12,16 @@ import towns
 from document import Table
 
 TEXT = """
-`bench/control` makes a machine with so many containers, each with an IPv4 and an IPv6 address, a hundredth of them ranges, and
-writes it whole to the tables of a network namespace of its own; then it makes one change after the other, as the daemon does:
-model, ruleset, difference, one transaction. Every other change takes the one before it back; both are counted. Durable writing
-of the policy is not in it, nor is what the API does. Times are of this machine, the columns behind p50 and p99 their parts on
-average."""
+`bench/control` makes a machine with so many containers, each with an IPv4 and, unless it says otherwise, an IPv6 address, a
+hundredth of them ranges, and writes it whole to the tables of a network namespace of its own; then it makes one change after the
+other, as the daemon does: model, ruleset, difference, one transaction. Every other change takes the one before it back; both are
+counted. Durable writing of the policy is not in it, nor is what the API does. Times are of this machine, the columns behind p50
+and p99 their parts on average. Resident is what remains when free memory was given back, as the daemon does after a list."""
 
-# members, networks, published, an entry for each, times
-SIZES = [(10, 2, 1, False, 100), (1000, 5, 1, False, 100), (1000, 5, 1000, False, 50), (1000, 5, 1, True, 50), (10000, 5, 1, False, 40),
-         (10000, 500, 1, False, 40), (10000, 5, 1, True, 40), (100000, 5, 1, False, 10)]
-LONG = [(10000, 5, 10000, False, 40), (100000, 500, 1, False, 20)]
+Size = collections.namedtuple("Size", "members networks published times entries six", defaults=(False, True))
+SIZES = [Size(10, 2, 1, 100), Size(1000, 5, 1, 100), Size(1000, 5, 1000, 50), Size(1000, 5, 1, 50, entries=True), Size(10000, 5, 1, 40),
+         Size(10000, 500, 1, 40), Size(10000, 5, 1, 40, entries=True), Size(100000, 5, 1, 20), Size(100000, 5, 1, 20, six=False)]
+LONG = [Size(10000, 5, 10000, 40), Size(100000, 500, 1, 20)]
 KINDS = {
     "container": "A container starts or stops",
     "join": "A container joins or leaves a group",
@@ -31,19 +32,22 @@ KINDS = {
 }
 
 
+def size_text(size):
+    return (f"{size.members:,} members, {size.networks} networks, {size.published:,} published"
+            f"{', an entry for each' if size.entries else ''}{'' if size.six else ', IPv4 only'}")
+
+
 def run(options, size):
-    members, networks, published, entries, times = size
-    made = towns.Town(members, networks, published, six=True, entries=entries)
-    options.say(f"  {members} members, {networks} networks, {published} published{', an entry for each' if entries else ''}")
+    made = towns.Town(size.members, size.networks, size.published, six=size.six, entries=size.entries)
+    options.say(f"  {size_text(size)}")
     with tempfile.TemporaryDirectory(prefix="spr-bench-") as folder:
-        words = ["unshare", "-n", f"{options.build}/bench/control", *places.write_town(folder, made), str(times)]
+        words = ["unshare", "-n", f"{options.build}/bench/control", *places.write_town(folder, made), str(size.times)]
         done = subprocess.run(words, stdout=subprocess.PIPE, check=True, stdin=subprocess.DEVNULL)
-    return {"members": members, "networks": networks, "published": published, "entries": entries, **json.loads(done.stdout)}
+    return {"size": size_text(size), **json.loads(done.stdout)}
 
 
 def title(row):
-    entries = ", an entry for each" if row["entries"] else ""
-    return f"{row['members']:,} members, {row['networks']} networks, {row['published']:,} published{entries}: {row['classes']} classes"
+    return f"{row['size']}: {row['classes']} classes"
 
 
 def full(rows):

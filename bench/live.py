@@ -28,6 +28,7 @@ ADDRESSES = [f"172.30.45.{number}" for number in range(10, 250)]
 PORT = 9999
 # In memory: what the disk takes to write a revision is the disk's figure.
 STATE = "/run/spr-state"
+SMALL = Town(10, 2, 1, six=True)
 
 
 class TownDocker(FakeDocker):
@@ -175,7 +176,7 @@ class Live:
 @contextlib.contextmanager
 def standing(options, town=None):
     """A Live without sprd, which up() starts."""
-    town = town or Town(10, 2, 1, six=True)
+    town = town or SMALL
     with contextlib.ExitStack() as stack:
         root = stack.enter_context(tempfile.TemporaryDirectory(prefix="spr-bench-", dir="/dev/shm"))  # a disk is slow at small files
         scene = stack.enter_context(Scene(docker=False))
@@ -228,4 +229,4 @@ def p50_p99(values, form="{:.1f}"):
     return [form.format(percentile(values, percent)) for percent in (50, 99)]
 
 
-__all__ = ["ADDRESSES", "BRIDGE", "SUBNET", "SUBNET6", "GRANT_OPEN", "PORT", "Rights", "life", "must_be_rights", "p50_p99", "six_of", "standing"]
+__all__ = ["ADDRESSES", "BRIDGE", "SUBNET", "SUBNET6", "GRANT_OPEN", "PORT", "SMALL", "Rights", "life", "must_be_rights", "p50_p99", "six_of", "standing"]

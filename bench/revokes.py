@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import live
+import towns
 from document import Table
 from netns import write_sysctl
 from scene import INTERNET4
@@ -17,9 +18,12 @@ ends keep talking, the server too, every 200 µs. A right is taken away by the c
 the first packet was sent that did not arrive, from the moment of the request: of the side that opened the flow and of the other.
 What decides about both is the transaction. The answer comes later: before it the flows that lost their right are looked for and
 ended. Every packet of the flow has to arrive before, or the run fails; and a change that is about somebody else
-leaves it alive. sprd's state is in memory: what a disk takes to write is not in it."""
+leaves it alive. sprd's state is in memory: what a disk takes to write is not in it. "Members" are who is there besides, a
+hundredth of them ranges of addresses, in networks of at most a thousand."""
 
 FLOWS = {1000: 30, 10000: 30, 100000: 5}  # and how often a right is taken away among so many
+LARGE = {(1000, 5): 30, (10000, 10): 20, (100000, 100): 5}  # members and networks: how often, among this many flows
+LARGE_FLOWS = 10000
 PAUSE_US = 200
 HOSTS_PORTS = 50000  # flows to each address on the internet
 LASTS = 3600  # seconds that a flow nobody answers stays in the table
@@ -141,26 +145,33 @@ def prepare(machine):
     machine.engine.start("first")
 
 
-def measure(options, flows=None):
+def rows_of(options, town, flows):
     rows, sent = [], 0
-    with live.standing(options) as machine, contextlib.ExitStack() as stack:
+    with live.standing(options, town) as machine, contextlib.ExitStack() as stack:
         prepare(machine)
         talks = {title: stack.enter_context(Talk(options.build, *ends(machine, title))) for title in REVOKES}
-        for wanted, times in (flows or FLOWS).items():
+        for wanted, times in flows.items():
             fill(machine, wanted, sent)
             sent = wanted
             for title, talk in talks.items():
-                options.say(f"  {wanted} flows, {title}")
+                options.say(f"  {town.members} members, {wanted} flows, {title}")
                 must_be_spared(machine, talk, title)
                 found = [revoke(machine, talk, title) for _ in range(times)]
                 opener, other, answered = zip(*found)
                 later = [one - first for first, one in zip(opener, other)]
-                rows.append([f"{wanted:,} flows, {title}", f"{times}", *live.p50_p99(opener), *live.p50_p99(other), *live.p50_p99(later),
-                             *live.p50_p99(answered)])
+                rows.append([f"{wanted:,} flows, {title}", f"{town.members:,}", f"{times}", *live.p50_p99(opener),
+                             *live.p50_p99(other), *live.p50_p99(later), *live.p50_p99(answered)])
             must_be_full(machine, wanted)
+    return rows
+
+
+def measure(options, flows=None, large=None):
+    rows = rows_of(options, live.SMALL, flows or FLOWS)
+    for size, times in (LARGE if large is None else large).items():
+        rows += rows_of(options, towns.Town(*size, 1, six=True), {LARGE_FLOWS: times})
     return [Table("Milliseconds from the request", [
-        "flows, revoke", "times", "opener's side p50", "p99", "other side p50", "p99", "other after opener's p50", "p99", "answer p50", "p99"],
-                  rows)]
+        "flows, revoke", "members", "times", "opener's side p50", "p99", "other side p50", "p99", "other after opener's p50", "p99",
+        "answer p50", "p99"], rows)]
 
 
 PARTS = {"revokes": ("From a revoke to the cut", TEXT, measure)}

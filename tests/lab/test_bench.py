@@ -147,20 +147,20 @@ def test_docker_by_six(options):
 
 
 def test_control(options):
-    row = control.run(options, (10, 2, 1, False, 4))
+    row = control.run(options, control.Size(10, 2, 1, 4))
     assert all(row[kind]["p50"] > 0 for kind in control.KINDS) and row["classes"] > 5
 
 
 def test_containers(options):
-    (table,) = containers.measure(options, 3, [(10, 10)])
-    assert [number(row[1]) for row in table.rows] == [3, 10]
-    assert all(-20 < number(cell) < 2000 for row in table.rows for cell in row[3:]), table.rows
+    (table,) = containers.measure(options, 3, [(10, 10)], {(30, 3): 5})
+    assert [(number(row[1]), number(row[2])) for row in table.rows] == [(10, 3), (10, 10), (30, 5)]
+    assert all(-20 < number(cell) < 2000 for row in table.rows for cell in row[4:]), table.rows
 
 
 def test_revokes(options):
-    (table,) = revokes.measure(options, {300: 2})
+    (table,) = revokes.measure(options, {300: 2}, {})
     assert len(table.rows) == len(revokes.REVOKES)
-    assert all(0 < number(cell) < 3000 for row in table.rows for cell in row[1:6]), table.rows
+    assert all(0 < number(cell) < 3000 for row in table.rows for cell in row[1:7]), table.rows
 
 
 def test_api(options):
