@@ -26,6 +26,7 @@ that it is ready; whether the last container had its rights then is said too."""
 SIZES = [(10, 2, False, 40), (1000, 5, False, 30), (1000, 5, True, 30), (10000, 10, False, 20), (10000, 10, True, 10),
          (100000, 100, False, 5)]
 LONG = [(10000, 500, False, 10), (100000, 500, False, 5)]
+SETTLED = 3  # seconds until what a list leaves to do is done
 READY = 0.01  # seconds between two looks
 APART = 0.1  # seconds between two changes: what one leaves to be done after its answer is not the next one's
 
@@ -144,6 +145,7 @@ def starts(machine):
     took, cpu, away = start_adopting(machine)
     cells += [f"{took:.2f}", f"{cpu:.2f}", "yes" if away else "no"]
     machine.connected()
+    time.sleep(SETTLED)
     return cells + [f"{machine.status_of_process(name) / 1024:.0f}" for name in ("VmRSS", "VmHWM")]
 
 

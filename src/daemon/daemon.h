@@ -73,7 +73,7 @@ struct daemon {
 	struct fastpath *fastpath; /* NULL: not wanted when we started, or it cannot be */
 	struct engine *engine;
 	enum engine_state engine_seen; /* when it last told something */
-	bool listed; /* all that there is, a moment ago: the memory that took is not given back yet */
+	bool listed; /* all that there is, and what that leaves to do is not done yet */
 	struct api *api;
 	struct helper files, docker_user; /* processes outside the sandbox */
 	uv_poll_t docker_user_poll;

@@ -190,12 +190,19 @@ static void on_hangup(uv_signal_t *handle, int number)
 		load_again(daemon);
 }
 
-/* A list is some kilobytes of text for each container, and stands beside what is made of it for a while. */
-static void give_memory_back(struct daemon *daemon)
+/*
+ * Once an engine has told all: what was written for it is read back, so that the next change does not wait for that. A list is
+ * some kilobytes of text for each container, and stands beside what is made of it for a while: that memory is given back.
+ */
+static void after_list(struct daemon *daemon)
 {
-	if (!daemon->listed || !engine_settled(daemon->engine))
+	struct error error = { 0 };
+
+	if (!daemon->listed || daemon->waiting || daemon->dirty || !engine_settled(daemon->engine))
 		return;
 	daemon->listed = false;
+	if (daemon->active && daemon_repair(daemon, false, &error) < 0)
+		log_error("repair", "%s", error.text);
 #ifdef __GLIBC__
 	malloc_trim(0);
 #endif
@@ -229,7 +236,7 @@ static void on_clock(uv_timer_t *handle)
 	if ((daemon->active && daemon->problem[0]) || daemon->leftover)
 		daemon->repair = true; /* what failed is tried again */
 	fast_tick(daemon);
-	give_memory_back(daemon);
+	after_list(daemon);
 }
 
 /* After each turn of the loop: however many things changed in it, the kernel is written once. */

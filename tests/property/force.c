@@ -81,8 +81,8 @@ int force_change(struct force *force, const struct inventory *inventory, struct 
 
 	if (r >= 0)
 		r = model_new(policy, inventory, next.book, time(NULL), &next.model, error);
-	if (r >= 0 && misclassed(next.model)) {
-		fprintf(stderr, "a place is of a class that is another's\n");
+	if (r >= 0 && (misclassed(next.model) || misplaced(next.model))) {
+		fprintf(stderr, "a place is of a class that is another's, or is found where another is\n");
 		exit(1);
 	}
 	if (r >= 0)

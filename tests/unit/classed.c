@@ -63,3 +63,39 @@ const struct location *misclassed(const struct model *model)
 	}
 	return NULL;
 }
+
+/* By going through all places: of single addresses the last one, before any range. */
+static const struct location *place_of(const struct model *model, const char *interface, const struct addr *addr)
+{
+	const struct location *found = NULL;
+
+	for (size_t i = 0; i < model->n_locations && (i < model->n_singles || !found); i++) {
+		const struct location *location = &model->locations[i];
+
+		if (range_contains(&location->range, addr) && strcmp(location->interface, interface) == 0)
+			found = location;
+	}
+	return found;
+}
+
+static bool is_found(const struct model *model, const char *interface, struct addr addr)
+{
+	return model_location(model, interface, &addr) == place_of(model, interface, &addr);
+}
+
+const struct location *misplaced(const struct model *model)
+{
+	for (size_t i = 0; i < model->n_locations; i++) {
+		const struct location *location = &model->locations[i];
+		struct addr before = location->range.first, after = location->range.last;
+
+		addr_previous(&before);
+		addr_next(&after);
+		if (!is_found(model, location->interface, location->range.first) ||
+		    !is_found(model, location->interface, location->range.last) ||
+		    !is_found(model, location->interface, before) || !is_found(model, location->interface, after) ||
+		    !is_found(model, "absent", location->range.first))
+			return location;
+	}
+	return NULL;
+}

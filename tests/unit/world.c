@@ -310,6 +310,7 @@ struct world world_new(const char *machine, const char *yaml, struct class_book 
 	    model_new(world.policy, world.inventory, book ? book : own, now, &world.model, &error) < 0)
 		NEED(false, error.text);
 	NEED(!misclassed(world.model), "a class that is another's");
+	NEED(!misplaced(world.model), "a place that another is found for");
 	return world;
 }
 
