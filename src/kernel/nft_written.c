@@ -122,8 +122,7 @@ static bool add_set(struct nft_written *written, const struct set *set, const st
 	bool there;
 	size_t at = row_at(&rows, set->name, &there);
 
-	slot = there ? &written->sets[at] :
-		       row_add((void **)&written->sets, &written->n_sets, sizeof(*slot), at);
+	slot = there ? &written->sets[at] : row_add((void **)&written->sets, &written->n_sets, sizeof(*slot), at);
 	if (!slot)
 		return false;
 	if (!there)

@@ -132,7 +132,7 @@ static bool index_singles(const struct model *model)
 		const struct location *location = &model->locations[i];
 
 		if (!spots_add(&index->singles, single_hash(location->interface, &location->range.first),
-				(uint32_t)i)) {
+			       (uint32_t)i)) {
 			spots_clear(&index->singles);
 			return false;
 		}
