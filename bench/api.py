@@ -16,7 +16,7 @@ second apart. sprd's state is in memory, so that the disk's syncs are not in it;
 sentence of what changes, the revision, the transaction, reading back what the kernel then holds. "Processor" is what sprd's own
 thread ran for it, which other programs on the machine do not disturb. What of it model, ruleset and transaction cost is in the
 section "What a change costs". A container that starts or stops is from Docker's word to the kernel, as in the section on containers.
-The daemon takes at most 262,144 containers, and 16,384 ranges.
+The daemon takes a list of 256 MB, at most 262,144 containers, and 16,384 ranges.
 
 The first start is with an empty kernel, until the last container's rights are in it: what the played Docker takes to list its
 containers is in that, and beside it what sprd's own thread ran. The second finds its rules in the kernel, and ends when it says

@@ -198,7 +198,7 @@ static void after_list(struct daemon *daemon)
 {
 	struct error error = { 0 };
 
-	if (!daemon->listed || daemon->waiting || daemon->dirty || !engine_settled(daemon->engine))
+	if (!daemon->listed || daemon->waiting || daemon->dirty)
 		return;
 	daemon->listed = false;
 	if (daemon->active && daemon_repair(daemon, false, &error) < 0)
@@ -235,6 +235,7 @@ static void on_clock(uv_timer_t *handle)
 		daemon->dirty = true;
 	if ((daemon->active && daemon->problem[0]) || daemon->leftover)
 		daemon->repair = true; /* what failed is tried again */
+	read_nft(daemon);
 	fast_tick(daemon);
 	after_list(daemon);
 }

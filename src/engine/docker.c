@@ -20,7 +20,8 @@
  * nothing waits for it.
  */
 
-#define ANSWER_MAX (256U << 20)
+#define ANSWER_MAX (64U << 20)
+#define LIST_MAX (256U << 20) /* of containers: two kilobytes or so for each */
 #define EVENT_MAX (4U << 20)
 #define TIMEOUT 10000 /* ms, for everything here */
 #define START_TIMEOUT 30000 /* a Docker that starts takes connections at once, and answers when it is ready */
@@ -257,7 +258,8 @@ static int docker_ask(struct docker *docker, const struct docker_question *quest
 	flight->docker = docker;
 	flight->question = *question;
 	question_path(question, path, sizeof(path));
-	if (http_get(docker->http, path, ANSWER_MAX, list ? LIST_TIMEOUT : TIMEOUT, on_answer, flight, NULL) < 0) {
+	if (http_get(docker->http, path, question->ask == DOCKER_ASK_CONTAINERS ? LIST_MAX : ANSWER_MAX,
+		     list ? LIST_TIMEOUT : TIMEOUT, on_answer, flight, NULL) < 0) {
 		free(flight);
 		return -ENOMEM;
 	}

@@ -261,14 +261,15 @@ static void kind_cut(struct inventory *inventory, enum kind kind, void *item)
 		inventory->index->of[kind].n_items = last;
 }
 
-/* What spares who makes a model from looking at keys and names: those of a container stand anywhere in memory. */
+/* Who makes a model finds the container of an endpoint by its stamp then, and needs neither keys nor names. */
 static void stamp(struct inventory *inventory, enum kind kind, void *item)
 {
+	struct network *network = item;
 	struct container *container = item;
 	struct endpoint *endpoint = item;
 
 	if (kind == KIND_NETWORK) {
-		((struct network *)item)->stamp = ++inventory->stamps;
+		network->stamp = ++inventory->stamps;
 	} else if (kind == KIND_CONTAINER) {
 		container->stamp = ++inventory->stamps;
 		container->name_hash = spots_hash(container->name, strlen(container->name));

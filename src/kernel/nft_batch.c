@@ -18,7 +18,7 @@
 #define MESSAGE_ROOM (128u * 1024u) /* an attribute is 64 KiB at most, and one of ours is nearly all of a message */
 #define BATCH_MAX (1u << 30)
 #define TRIES 10
-#define LARGE 65536 /* bytes: some hundred elements */
+#define LARGE 65536 /* bytes: a thousand elements */
 
 /* Ours start here, those of nlsocket at 1: answers are never mistaken for one another. */
 #define SEQUENCE_FIRST 0x80000000u
@@ -188,7 +188,8 @@ static void batch_make_room(struct nft_batch *batch)
 	batch->nft->room = bytes;
 }
 
-static int batch_commit(struct nft_batch *batch, struct answer *answer)
+/* Sends what is in it, and reads what the kernel has to say: an error of the sending alone. */
+static int batch_write(struct nft_batch *batch, struct answer *answer)
 {
 	const struct sockaddr_nl kernel = { .nl_family = AF_NETLINK };
 	struct answer stale = { 0 };
@@ -203,7 +204,24 @@ static int batch_commit(struct nft_batch *batch, struct answer *answer)
 	if (sent < 0)
 		return -errno;
 	answer_read(answer, batch);
+	return 0;
+}
+
+static int batch_commit(struct nft_batch *batch, struct answer *answer)
+{
+	int r = batch_write(batch, answer);
+
+	if (r < 0)
+		return r;
 	return answer->code ? answer->code : answer->done ? 0 : answer->lost ? -ENOBUFS : -EIO;
+}
+
+static void batch_end(struct nft_batch *batch)
+{
+	struct nlmsghdr *end = nftnl_batch_end(batch->bytes + batch->used, batch->first + (uint32_t)batch->n_notes + 1);
+
+	batch->nft->sequence += (uint32_t)batch->n_notes + 2;
+	batch->used += NLMSG_ALIGN(end->nlmsg_len);
 }
 
 /* Another transaction at the same moment is no refusal; for a guarded one it is. */
@@ -242,11 +260,22 @@ static int answer_tell(const struct answer *answer, const struct nft_batch *batc
 			 note->name ? note->name : "", strerror(-answer->code), answer->text);
 }
 
+/* The kernel looks at the number once nobody else writes; of success it says nothing where there is nothing to do. */
+bool nft_batch_settled(struct nft *nft, uint32_t generation)
+{
+	_cleanup_(nft_batch_freep) struct nft_batch *batch = nft_batch_new(nft, generation);
+	struct answer answer;
+
+	if (!batch)
+		return false;
+	batch_end(batch);
+	return batch_write(batch, &answer) == 0 && !answer.code && !answer.lost;
+}
+
 int nft_batch_send(struct nft_batch *batch, struct error *error)
 {
 	struct nft_watch *watch;
 	struct answer answer;
-	struct nlmsghdr *end;
 	int r;
 
 	if (nft_batch_is_empty(batch))
@@ -254,9 +283,7 @@ int nft_batch_send(struct nft_batch *batch, struct error *error)
 	if (!batch->last || !batch_room(batch))
 		return error_memory(error);
 	((struct nlmsghdr *)(batch->bytes + batch->last))->nlmsg_flags |= NLM_F_ACK;
-	end = nftnl_batch_end(batch->bytes + batch->used, batch->first + (uint32_t)batch->n_notes + 1);
-	batch->nft->sequence += (uint32_t)batch->n_notes + 2;
-	batch->used += NLMSG_ALIGN(end->nlmsg_len);
+	batch_end(batch);
 	batch_make_room(batch);
 	watch = batch->used > LARGE ? batch->nft->watch : NULL;
 	if (watch)

@@ -73,4 +73,7 @@ uint32_t nft_batch_set_id(struct nft_batch *batch);
  */
 int nft_batch_send(struct nft_batch *batch, struct error *error);
 
+/* Whether a generation is still the last one, and all who listen have heard of it. */
+bool nft_batch_settled(struct nft *nft, uint32_t generation);
+
 #endif

@@ -17,13 +17,14 @@
 #include "ruleset/docker_user.h"
 
 #define ROOM (8 << 20)
+#define PAUSE_TRIES 3
 
 struct nft_watch {
 	struct nft *nft;
 	struct nlsocket *socket;
 	uint32_t port; /* of the socket whose changes are ours */
 	uint32_t generation; /* when it was paused */
-	bool deaf; /* paused, or it failed to go on */
+	bool deaf; /* not in the group: paused, or it failed to go on */
 	bool missed; /* somebody may have changed anything, unheard */
 };
 
@@ -93,11 +94,18 @@ static void watch_listen(struct nft_watch *watch)
 		watch->deaf = false;
 }
 
+/*
+ * A transaction has its number before anybody hears what is in it: who asks for the number meanwhile, and leaves, would take
+ * for heard what he has not heard. While others write all the time, it just goes on to listen.
+ */
 void nft_watch_pause(struct nft_watch *watch)
 {
-	if (nft_generation(watch->nft, &watch->generation) < 0)
-		watch->missed = true;
-	else if (nlsocket_leave(watch->socket, NFNLGRP_NFTABLES) == 0)
+	bool settled = false;
+
+	for (int i = 0; i < PAUSE_TRIES && !settled; i++)
+		settled = nft_generation(watch->nft, &watch->generation) == 0 &&
+			  nft_batch_settled(watch->nft, watch->generation);
+	if (settled && nlsocket_leave(watch->socket, NFNLGRP_NFTABLES) == 0)
 		watch->deaf = true;
 }
 
@@ -105,6 +113,8 @@ void nft_watch_resume(struct nft_watch *watch, bool committed)
 {
 	uint32_t generation;
 
+	if (!watch->deaf)
+		return;
 	watch_listen(watch);
 	if (watch->deaf || nft_generation(watch->nft, &generation) < 0 || generation != watch->generation + committed)
 		watch->missed = true;
@@ -112,7 +122,7 @@ void nft_watch_resume(struct nft_watch *watch, bool committed)
 
 bool nft_watch_missed(const struct nft_watch *watch)
 {
-	return watch->missed;
+	return watch->missed && !watch->deaf;
 }
 
 static bool is_ours(const struct nlmsghdr *message, const char *table)
@@ -178,10 +188,9 @@ static void watch_take(const struct nft_watch *watch, const struct nlmsghdr *mes
 
 int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_docker_user, struct error *error)
 {
-	bool ours = watch->missed, docker_user = watch->missed;
+	bool ours = false, docker_user = false;
 
 	watch_listen(watch);
-	watch->missed = watch->deaf;
 	for (;;) {
 		const struct nlmsghdr *message;
 		int length, r = nlsocket_receive(watch->socket, &message, &length);
@@ -197,7 +206,9 @@ int nft_watch_read(struct nft_watch *watch, bool *ret_ours, bool *ret_docker_use
 		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
 			watch_take(watch, message, &ours, &docker_user);
 	}
-	*ret_ours = ours;
-	*ret_docker_user = docker_user;
+	/* What one table is that only we may change, nobody else has changed. */
+	*ret_ours = ours || (watch->missed && nft_protection(watch->nft) != NFT_PERSIST);
+	*ret_docker_user = docker_user || watch->missed;
+	watch->missed = watch->deaf;
 	return 0;
 }

@@ -20,6 +20,7 @@ struct named {
 
 struct location_index {
 	struct named *interfaces;
+	bool scattered; /* the ranges of an interface do not stand together: they are searched in turn */
 	struct spots singles; /* made when it is first asked for: most models are only compiled */
 	bool has_singles;
 };
@@ -73,8 +74,10 @@ static int index_ranges(const struct model *model)
 			named = named_add(model, model->locations[i].interface);
 		if (!named)
 			return -ENOMEM;
-		if (!named->n_ranges++)
+		if (!named->n_ranges)
 			named->first_range = i;
+		model->index->scattered = model->index->scattered || named->first_range + named->n_ranges != i;
+		named->n_ranges++;
 	}
 	return 0;
 }
@@ -128,7 +131,9 @@ static bool index_singles(const struct model *model)
 {
 	struct location_index *index = model->index;
 
-	for (size_t i = index->has_singles ? model->n_singles : 0; i < model->n_singles; i++) {
+	if (index->has_singles)
+		return true;
+	for (size_t i = 0; i < model->n_singles; i++) {
 		const struct location *location = &model->locations[i];
 
 		if (!spots_add(&index->singles, single_hash(location->interface, &location->range.first),
@@ -174,6 +179,12 @@ static const struct location *range_location(const struct model *model, const ch
 	const struct named *named = named_at(model, interface);
 	size_t first = named ? named->first_range : 0, end = named ? first + named->n_ranges : 0;
 
+	for (size_t i = model->n_singles; i < model->n_locations && model->index->scattered; i++)
+		if (range_contains(&model->locations[i].range, addr) &&
+		    strcmp(model->locations[i].interface, interface) == 0)
+			return &model->locations[i];
+	if (model->index->scattered)
+		return NULL;
 	while (first < end) {
 		size_t middle = first + (end - first) / 2;
 		const struct location *location = &model->locations[middle];

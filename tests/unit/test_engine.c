@@ -601,7 +601,7 @@ static void huge_line(void **state)
 static void huge_answer(void **state)
 {
 	struct fake *fake = *state;
-	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 400000000\r\n\r\n[";
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n[";
 	char *piece = malloc(1 << 20);
 
 	memset(piece, ' ', 1 << 20);
@@ -613,7 +613,7 @@ static void huge_answer(void **state)
 		if (!fake->peers[i]->held)
 			continue;
 		peer_write(fake->peers[i], head, sizeof(head) - 1);
-		for (unsigned j = 0; j < 257; j++)
+		for (unsigned j = 0; j < 66; j++)
 			peer_write(fake->peers[i], piece, 1 << 20);
 		fake->peers[i]->held = false;
 	}

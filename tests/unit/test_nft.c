@@ -25,6 +25,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+
 #include "base/array.h"
 #include "kernel/nft.h"
 #include "ruleset/compile.h"
@@ -1015,6 +1018,72 @@ static void test_watch_beside_large(void **state)
 	nft_close(nft);
 }
 
+/* Who listens to nf_tables and does not read: the kernel waits for him a little with each message once his buffer is full. */
+static int start_listener(void)
+{
+	const struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1u << (NFNLGRP_NFTABLES - 1) };
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* One transaction of somebody else: much that does not concern us, and at its end an element of ours. */
+static void write_other(const char *path, unsigned n)
+{
+	FILE *file = fopen(path, "w");
+
+	assert_non_null(file);
+	fputs("flush set inet other big\nadd element inet other big {", file);
+	for (unsigned i = 0; i < n; i++)
+		fprintf(file, "%s 10.%u.%u.%u", i ? "," : "", i >> 16, i >> 8 & 255, i & 255);
+	fputs(" }\nflush set inet spr ended4\nadd element inet spr ended4 { 10.0.0.1 . 10.0.0.2 . udp . 53 timeout 100s }\n",
+	      file);
+	fclose(file);
+}
+
+/* The number of a transaction is another one before all have heard of what is in it. */
+static void test_watch_beside_other_large(void **state)
+{
+	_cleanup_(ruleset_freep) struct ruleset *first = sample(), *second = sample_large(3000);
+	char path[] = "/tmp/spr-test-other-XXXXXX";
+	int listeners[4], file = mkstemp(path);
+	struct nft *nft = open_nft(NFT_PLAIN);
+	struct nft_watch *watch = NULL;
+	bool docker_user;
+
+	assert_true(file >= 0);
+	write_other(path, 12000);
+	for (size_t i = 0; i < ELEMENTSOF(listeners); i++)
+		listeners[i] = start_listener();
+	OK(nft_watch_open(nft, &watch, error));
+	OK(nft_apply(nft, NULL, first, error));
+	RUN("nft 'add table inet other; add set inet other big { type ipv4_addr; }'");
+	srand(7);
+	for (int i = 0; i < 60; i++) {
+		pid_t other = fork();
+		int status = 0;
+
+		if (!other)
+			execlp("nft", "nft", "-f", path, (char *)NULL);
+		assert_true(other > 0);
+		usleep((unsigned)rand() % 60000);
+		OK(nft_apply(nft, i % 2 ? second : first, i % 2 ? first : second, error));
+		assert_int_equal(waitpid(other, &status, 0), other);
+		assert_int_equal(status, 0);
+		assert_true(watched(watch, &docker_user));
+		while (watched(watch, &docker_user))
+			;
+	}
+	nft_watch_close(watch);
+	nft_close(nft);
+	for (size_t i = 0; i < ELEMENTSOF(listeners); i++)
+		close(listeners[i]);
+	close(file);
+	unlink(path);
+}
+
 static void test_run_time_sets(void **state)
 {
 	_cleanup_(ruleset_freep) struct ruleset *ruleset = sample(), *scratch = sample();
@@ -1416,6 +1485,7 @@ int main(void)
 		cmocka_unit_test_setup(test_standin, new_namespace),
 		cmocka_unit_test_setup(test_watch, new_namespace),
 		cmocka_unit_test_setup(test_watch_beside_large, new_namespace),
+		cmocka_unit_test_setup(test_watch_beside_other_large, new_namespace),
 		cmocka_unit_test_setup(test_run_time_sets, new_namespace),
 		cmocka_unit_test_setup(test_counters, new_namespace),
 		cmocka_unit_test_setup(test_no_gap, new_namespace),
