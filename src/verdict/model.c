@@ -20,7 +20,7 @@ struct named {
 
 struct location_index {
 	struct named *interfaces;
-	bool scattered; /* the ranges of an interface do not stand together: they are searched in turn */
+	bool scattered; /* the ranges of an interface do not stand so, as of two of one name: they are searched in turn */
 	struct spots singles; /* made when it is first asked for: most models are only compiled */
 	bool has_singles;
 };
@@ -65,6 +65,15 @@ static struct named *named_add(const struct model *model, const char *interface)
 	return named;
 }
 
+/* Whether a range is the first of its interface, or right behind the one before it. */
+static bool follows(const struct model *model, const struct named *named, size_t i)
+{
+	const struct range *before = &model->locations[i - (named->n_ranges > 0)].range;
+
+	return !named->n_ranges || (named->first_range + named->n_ranges == i &&
+				    addr_compare(&before->last, &model->locations[i].range.first) < 0);
+}
+
 static int index_ranges(const struct model *model)
 {
 	struct named *named = NULL;
@@ -76,7 +85,7 @@ static int index_ranges(const struct model *model)
 			return -ENOMEM;
 		if (!named->n_ranges)
 			named->first_range = i;
-		model->index->scattered = model->index->scattered || named->first_range + named->n_ranges != i;
+		model->index->scattered = model->index->scattered || !follows(model, named, i);
 		named->n_ranges++;
 	}
 	return 0;
