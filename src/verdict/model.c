@@ -183,17 +183,20 @@ static const struct location *single_location(const struct model *model, const c
 	return found;
 }
 
+static const struct location *scattered_range(const struct model *model, const char *interface, const struct addr *addr)
+{
+	for (size_t i = model->n_singles; i < model->n_locations; i++)
+		if (range_contains(&model->locations[i].range, addr) &&
+		    strcmp(model->locations[i].interface, interface) == 0)
+			return &model->locations[i];
+	return NULL;
+}
+
 static const struct location *range_location(const struct model *model, const char *interface, const struct addr *addr)
 {
 	const struct named *named = named_at(model, interface);
 	size_t first = named ? named->first_range : 0, end = named ? first + named->n_ranges : 0;
 
-	for (size_t i = model->n_singles; i < model->n_locations && model->index->scattered; i++)
-		if (range_contains(&model->locations[i].range, addr) &&
-		    strcmp(model->locations[i].interface, interface) == 0)
-			return &model->locations[i];
-	if (model->index->scattered)
-		return NULL;
 	while (first < end) {
 		size_t middle = first + (end - first) / 2;
 		const struct location *location = &model->locations[middle];
@@ -212,7 +215,10 @@ const struct location *model_location(const struct model *model, const char *int
 {
 	const struct location *location = single_location(model, interface, addr);
 
-	return location ? location : range_location(model, interface, addr);
+	if (location || !model->locations)
+		return location;
+	return model->index->scattered ? scattered_range(model, interface, addr) :
+					 range_location(model, interface, addr);
 }
 
 enum role model_role(const struct model *model, const char *interface)
