@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "base/array.h"
+#include "base/spots.h"
 #include "inventory/inventory.h"
 
 static char *number_text(const char *prefix, unsigned number)
@@ -172,6 +173,70 @@ static void other_hands(void **state)
 	inventory_drop_container(&bare, "docker", id);
 	assert_int_equal(bare.n_containers, 0);
 	free(bare.containers);
+}
+
+/* By their ids, one after the other. */
+static const struct container *walk_container(const struct inventory *inventory, const char *id)
+{
+	for (size_t i = 0; i < inventory->n_containers; i++)
+		if (strcmp(inventory->containers[i].id, id) == 0)
+			return &inventory->containers[i];
+	return NULL;
+}
+
+static const struct network *walk_network(const struct inventory *inventory, const char *id)
+{
+	for (size_t i = 0; i < inventory->n_networks; i++)
+		if (strcmp(inventory->networks[i].id, id) == 0)
+			return &inventory->networks[i];
+	return NULL;
+}
+
+static void check_hints(const struct inventory *inventory)
+{
+	for (size_t i = 0; i < inventory->n_endpoints; i++) {
+		struct endpoint *endpoint = &inventory->endpoints[i];
+
+		assert_ptr_equal(inventory_container_of(inventory, endpoint),
+				 walk_container(inventory, endpoint->container));
+		assert_ptr_equal(inventory_network_of(inventory, endpoint), walk_network(inventory, endpoint->network));
+	}
+	for (size_t i = 0; i < inventory->n_containers; i++) {
+		const char *name = inventory->containers[i].name;
+
+		assert_int_equal(inventory->containers[i].name_hash, spots_hash(name, strlen(name)));
+	}
+}
+
+/* Whatever comes, goes, is renamed or gets another's place: an endpoint's hints lead to its own container and network. */
+static void hints_lead_home(void **state)
+{
+	_cleanup_(inventory_freep) struct inventory *inventory = inventory_new();
+
+	srand(11);
+	for (unsigned step = 0; step < 20000; step++) {
+		unsigned what = (unsigned)rand() % 8, net = (unsigned)rand() % 4, con = (unsigned)rand() % 10;
+		_cleanup_free_ char *net_id = number_text("net", net), *con_id = number_text("con", con);
+
+		if (what < 3)
+			put_endpoint(inventory, net, con, (unsigned)rand() % 20, (unsigned)rand() % 20);
+		else if (what < 5)
+			put_container(inventory, con, rand() % 2 ? "one" : "another");
+		else if (what == 5)
+			put_network(inventory, "docker", net);
+		else if (what == 6)
+			inventory_drop_container(inventory, "docker", con_id);
+		else if (step % 4 == 0)
+			inventory_drop_network(inventory, "docker", net_id);
+		check_hints(inventory);
+		if (step % 64 == 0) {
+			_cleanup_(inventory_freep) struct inventory *copy = inventory_copy(inventory);
+
+			assert_non_null(copy);
+			inventory_drop_container(copy, "docker", con_id);
+			check_hints(copy);
+		}
+	}
 }
 
 /* With and without an index, the same calls leave the same. */
@@ -358,6 +423,7 @@ int main(void)
 		cmocka_unit_test(endpoint_keys_are_addresses),
 		cmocka_unit_test(networks_take_endpoints_along),
 		cmocka_unit_test(other_hands),
+		cmocka_unit_test(hints_lead_home),
 		cmocka_unit_test(index_agrees),
 		cmocka_unit_test(look_ups_find_what_is_there),
 		cmocka_unit_test(many_are_fast),

@@ -1394,9 +1394,9 @@ static void write_rule(struct ruleset *ruleset)
 	add_rule(ruleset, "from_5", accept, ELEMENTSOF(accept));
 }
 
-static void write_chains(struct ruleset *ruleset)
+static void write_some_chains(struct ruleset *ruleset, int first)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = first; i < first + 100; i++) {
 		static const struct stmt accept[] = { ACCEPT };
 		char name[32];
 
@@ -1404,6 +1404,18 @@ static void write_chains(struct ruleset *ruleset)
 		assert_non_null(ruleset_add_chain(ruleset, name, HOOK_NONE, 0, false));
 		add_rule(ruleset, name, accept, ELEMENTSOF(accept));
 	}
+}
+
+static void write_chains(struct ruleset *ruleset)
+{
+	write_some_chains(ruleset, 0);
+}
+
+/* More than are remembered by name. */
+static void write_many_chains(struct ruleset *ruleset)
+{
+	for (int i = 0; i < 11; i++)
+		write_some_chains(ruleset, 100 * i);
 }
 
 static void write_set(struct ruleset *ruleset)
@@ -1418,11 +1430,11 @@ static const struct {
 	const char *told;
 	bool listed; /* what there is is compared in any case */
 } writes[] = {
-	{ write_element, "set id4", false },	  { write_data, "set id4", false },
-	{ write_less, "set names", false },	  { write_many, "set id4", false },
-	{ write_ports, "set ports_5", false },	  { write_verdict, "set classes", false },
-	{ write_rule, "of chain from_5", false }, { write_chains, "chain more_", true },
-	{ write_set, "set more", true },
+	{ write_element, "set id4", false },	    { write_data, "set id4", false },
+	{ write_less, "set names", false },	    { write_many, "set id4", false },
+	{ write_ports, "set ports_5", false },	    { write_verdict, "set classes", false },
+	{ write_rule, "of chain from_5", false },   { write_chains, "chain more_", true },
+	{ write_many_chains, "chain more_", true }, { write_set, "set more", true },
 };
 
 static void test_written(void **state)
