@@ -215,7 +215,7 @@ static void hints_lead_home(void **state)
 
 	srand(11);
 	for (unsigned step = 0; step < 20000; step++) {
-		/* Now and then anew: the stamps of a copy are small numbers, as those of its model are then. */
+		/* Now and then anew: the stamps of a copy are small numbers, as those of what it copies are then. */
 		if (step % 50 == 0) {
 			inventory_free(inventory);
 			inventory = inventory_new();
